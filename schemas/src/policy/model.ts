@@ -1,0 +1,199 @@
+/**
+ * The compiled form of policy: what the evaluator walks, the renderer programs and evidence cites.
+ * Selectors are resolved to address sets, names to identities, order to array position.
+ */
+
+export type Labels = Readonly<Record<string, string>>
+export type Direction = 'ingress' | 'egress'
+export type Action = 'allow' | 'deny' | 'pass' | 'log'
+export type Verdict = 'allow' | 'deny'
+
+export interface Endpoint {
+  /** `wep:<namespace>/<name>` or `hep:<name>`. */
+  readonly key: string
+  readonly kind: 'wep' | 'hep'
+  readonly namespace: string | null
+  readonly name: string
+  /** generateName + `*`, or the name when it has none. */
+  readonly nameAggr: string
+  readonly node: string
+  /** Host-side interface; null when not known. `*` on a host endpoint covers all. */
+  readonly interfaceName: string | null
+  readonly ips: readonly string[]
+  /** Own labels, and those inherited from profiles (spec 14, 2.2). */
+  readonly labels: Labels
+  /** Own labels only, as flow logs show them. */
+  readonly ownLabels: Labels
+  readonly profiles: readonly string[]
+  readonly ports: readonly { name: string; protocol: number; port: number }[]
+}
+
+export type PolicyKind = 'np' | 'gnp' | 'knp' | 'kcnp' | 'snp' | 'sgnp' | 'sknp' | 'profile'
+
+export interface PolicyRef {
+  readonly kind: PolicyKind
+  readonly tier: string
+  readonly namespace: string | null
+  /** metadata.name as given. */
+  readonly name: string
+}
+
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** Identity of an address set: `s:...` for a selector, `n:...` for a named port, `svc:...` for a service. */
+export type SetId = string
+
+export interface AddressSet {
+  readonly id: SetId
+  /** `net`: addresses and CIDRs. `ip-port`: `address,protocol number,port`. */
+  readonly type: 'net' | 'ip-port'
+  readonly members: ReadonlySet<string>
+}
+
+/** One side of a rule. All that is given must hold; lists are alternatives; `not` forms exclude. */
+export interface EntityMatch {
+  /** All must contain the address. */
+  readonly sets: readonly SetId[]
+  readonly notSets: readonly SetId[]
+  readonly nets: readonly string[]
+  readonly notNets: readonly string[]
+  /** Numeric ports and named-port sets are alternatives of one list. */
+  readonly ports: readonly PortRange[]
+  readonly portSets: readonly SetId[]
+  readonly notPorts: readonly PortRange[]
+  readonly notPortSets: readonly SetId[]
+  /** Domain names of an egress rule (programmed from DNS answers). */
+  readonly domains: readonly string[]
+}
+
+export interface Rule {
+  /** Position in the policy's list of this direction, as users count it. */
+  readonly index: number
+  readonly action: Action
+  readonly ipVersion: 4 | 6 | null
+  /** IP protocol number. */
+  readonly protocol: number | null
+  readonly notProtocol: number | null
+  readonly icmp: { type: number | null; code: number | null } | null
+  readonly notIcmp: { type: number | null; code: number | null } | null
+  readonly source: EntityMatch
+  readonly destination: EntityMatch
+}
+
+export interface Policy {
+  readonly ref: PolicyRef
+  /** `kind:namespace/name`, unique; used in maps and rule ids. */
+  readonly id: string
+  readonly staged: boolean
+  readonly order: number
+  /** Canonical flat selector over merged labels. */
+  readonly selector: string
+  readonly directions: readonly Direction[]
+  readonly ingress: readonly Rule[]
+  readonly egress: readonly Rule[]
+  readonly doNotTrack: boolean
+  readonly preDnat: boolean
+  readonly applyOnForward: boolean
+}
+
+export interface Tier {
+  readonly name: string
+  readonly order: number
+  readonly defaultAction: 'deny' | 'pass'
+  /** In evaluation order. */
+  readonly policies: readonly Policy[]
+}
+
+export interface Profile {
+  readonly name: string
+  readonly ingress: readonly Rule[]
+  readonly egress: readonly Rule[]
+}
+
+/** A service, to name what a connection addressed before DNAT. */
+export interface ServicePort {
+  readonly namespace: string
+  readonly name: string
+  readonly portName: string
+  readonly port: number
+  readonly protocol: number
+  readonly clusterIps: readonly string[]
+  readonly nodePort: number | null
+  readonly targetPort: number | string
+}
+
+/** What an address is, as flow logs name it (spec 4.2.2). */
+export interface Identity {
+  readonly type: 'wep' | 'hep' | 'ns' | 'net'
+  readonly namespace: string
+  readonly name: string
+  readonly nameAggr: string
+  /** `key=value`, sorted, without `projectcalico.org/` keys. */
+  readonly labels: readonly string[]
+  readonly endpoint: Endpoint | null
+}
+
+/** The tiers that govern one endpoint in one direction, in order. */
+export interface GoverningTier {
+  readonly tier: Tier
+  readonly policies: readonly Policy[]
+}
+
+/** The state of policy of one cluster at one moment. Built by `createCluster()`, updated resource by resource. */
+export interface PolicyModel {
+  /** Grows with every change that may alter a verdict. */
+  readonly revision: number
+  endpoints(): Iterable<Endpoint>
+  endpoint(key: string): Endpoint | null
+  endpointByIp(ip: string): Endpoint | null
+  /** Existing tiers in evaluation order, with all their policies. */
+  tiers(): readonly Tier[]
+  profile(name: string): Profile | null
+  addressSet(id: SetId): AddressSet | null
+  /** Normal (not untracked, not preDNAT) policies that select the endpoint and govern the direction. */
+  governing(endpoint: Endpoint, direction: Direction): readonly GoverningTier[]
+  /** Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. */
+  identify(ip: string, from: Endpoint | null): Identity
+  /** The service at an address and port before DNAT. */
+  service(ip: string, port: number, protocol: number): ServicePort | null
+}
+
+/** One hit of a trace: `<index>|<tier>|<policy>|<action>|<ruleIndex>` (spec 4.2.4). */
+export interface TraceEntry {
+  readonly index: number
+  readonly ref: PolicyRef
+  readonly staged: boolean
+  readonly action: 'allow' | 'deny' | 'pass'
+  /** -1: no rule matched, the tier's default action applied. -2: unknown. */
+  readonly ruleIndex: number
+}
+
+/** A packet that opens a connection, as seen after DNAT. */
+export interface Packet {
+  readonly sourceIp: string
+  readonly destinationIp: string
+  /** IP protocol number. */
+  readonly protocol: number
+  readonly sourcePort: number | null
+  readonly destinationPort: number | null
+  readonly icmp?: { type: number; code: number }
+  /** Name the client looked up, when known. */
+  readonly domain?: string
+}
+
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly trace: readonly TraceEntry[]
+}
+
+/** The answer of the evaluator: null for a side that is not an endpoint. */
+export interface Evaluation {
+  readonly verdict: Verdict
+  readonly egress: Judgement | null
+  readonly ingress: Judgement | null
+  /** With staged policies as if enforced. */
+  readonly pending: { readonly egress: Judgement | null; readonly ingress: Judgement | null }
+}
