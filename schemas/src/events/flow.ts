@@ -11,8 +11,12 @@ import {
   optional,
   port,
   time,
+  word,
 } from './column.ts'
 import { common, defineEvent, endpointType } from './event.ts'
+
+const protocols = ['tcp', 'udp', 'icmp', 'icmp6', 'sctp', 'ipip', 'esp', 'udplite']
+const policyLists = ['enforced_policies', 'pending_policies', 'transit_policies']
 
 /** A connection, or several merged by aggregation, seen by one end during one flush interval (spec 4.2). */
 export const flow = defineEvent({
@@ -31,6 +35,7 @@ export const flow = defineEvent({
     'source_name_aggr',
     'end_time',
   ],
+  unions: { policies: policyLists, 'policies.all_policies': policyLists },
   doc: 'connections between endpoints, with the verdict and the rules that decided it',
   columns: {
     ...common,
@@ -38,8 +43,8 @@ export const flow = defineEvent({
     end_time: time('end of the interval'),
     action: choice(['allow', 'deny'], 'final verdict'),
     reporter: choice(['src', 'dst', 'fwd'], 'end that reported: src (egress policy), dst (ingress policy), fwd'),
-    proto: keyword('protocol: tcp, udp, icmp, icmp6, sctp, ... or its number'),
-    source_ip: nullableIp('source address; null when aggregated'),
+    proto: word(protocols, 'protocol: tcp, udp, icmp, icmp6, sctp, ... or its number'),
+    source_ip: nullableIp('source address; null when aggregated', { index: 'bloom_filter(0.01)' }),
     source_port: nullablePort('source port; null when aggregated'),
     source_name: keyword('name of the source; - when aggregated or not an endpoint'),
     source_name_aggr: keyword('prefix*, pod name, host name, network set, pub or pvt'),
@@ -48,7 +53,7 @@ export const flow = defineEvent({
     source_labels: keywords('labels (key=value) common to all aggregated sources', {
       aliases: ['source_labels.labels'],
     }),
-    dest_ip: nullableIp('destination address after DNAT; null when aggregated'),
+    dest_ip: nullableIp('destination address after DNAT; null when aggregated', { index: 'bloom_filter(0.01)' }),
     dest_port: nullablePort('destination port after DNAT; null for ICMP'),
     dest_name: keyword('name of the destination; - when aggregated or not an endpoint'),
     dest_name_aggr: keyword('as source_name_aggr'),
