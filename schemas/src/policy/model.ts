@@ -51,6 +51,8 @@ export interface AddressSet {
   /** `net`: addresses and CIDRs. `ip-port`: `address,protocol number,port`. */
   readonly type: 'net' | 'ip-port'
   readonly members: ReadonlySet<string>
+  /** True when an address lies in a member of a `net` set, or `address,protocol number,port` is a member of an `ip-port` set. */
+  has(member: string): boolean
 }
 
 /** One side of a rule. All that is given must hold; lists are alternatives; `not` forms exclude. */
@@ -97,6 +99,23 @@ export interface Policy {
   readonly doNotTrack: boolean
   readonly preDnat: boolean
   readonly applyOnForward: boolean
+  /**
+   * What a staged policy previews: `set` its rules in place of the enforced policy of the same identity, or `delete` that policy
+   * (then it governs nothing itself). Absent on enforced policies.
+   */
+  readonly stagedAction?: 'set' | 'delete'
+}
+
+/** Where a policy acts on a host endpoint (spec 5.7.3); workload endpoints know `normal` only. */
+export type Stage = 'untracked' | 'pre-dnat' | 'normal' | 'forward'
+
+/** A port that is open on every host endpoint whatever policy says (spec 5.7.2). */
+export interface FailsafePort {
+  /** IP protocol number. */
+  readonly protocol: number
+  readonly port: number
+  /** Addresses at the other end that may use it. */
+  readonly net: string
 }
 
 export interface Tier {
@@ -152,9 +171,17 @@ export interface PolicyModel {
   /** Existing tiers in evaluation order, with all their policies. */
   tiers(): readonly Tier[]
   profile(name: string): Profile | null
+  /** The set as it is now: the same object as long as nothing changed, another one afterwards. Null when no rule uses it. */
   addressSet(id: SetId): AddressSet | null
-  /** Normal (not untracked, not preDNAT) policies that select the endpoint and govern the direction. */
-  governing(endpoint: Endpoint, direction: Direction): readonly GoverningTier[]
+  /** Policies of the stage (normal when not given) that select the endpoint and govern the direction, staged ones included. */
+  governing(endpoint: Endpoint, direction: Direction, stage?: Stage): readonly GoverningTier[]
+  /** True when a staged policy of the same identity would replace or delete the enforced policy. */
+  replaced(policy: Policy): boolean
+  failsafes(direction: Direction): readonly FailsafePort[]
+  /** The node that has the address, when it is one of a Node's own. */
+  nodeOf(ip: string): string | null
+  /** What happens to packets of a workload to its own host that egress policy let through. */
+  readonly endpointToHostAction: 'drop' | 'return' | 'accept'
   /** Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. */
   identify(ip: string, from: Endpoint | null): Identity
   /** The service at an address and port before DNAT. */
