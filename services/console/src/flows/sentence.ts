@@ -1,0 +1,45 @@
+import { parseTrace, type TraceEntry } from '@margay/schemas'
+import type { Flow } from '../api.ts'
+
+/** The trace of a flow in the order in which the rules were met. */
+export function traceOf(policies: readonly string[]): TraceEntry[] {
+  return policies.map((text) => parseTrace(text)).sort((a, b) => a.index - b.index)
+}
+
+/** `namespace/name`, or the name alone for what lives in no namespace. */
+export function placeOf(namespace: string, name: string, aggregated: string): string {
+  const shown = name === '' || name === '-' ? aggregated : name
+  return namespace === '' || namespace === '-' ? shown : `${namespace}/${shown}`
+}
+
+export const sourceOf = (flow: Flow) => placeOf(flow.source_namespace, flow.source_name, flow.source_name_aggr)
+export const destinationOf = (flow: Flow) => placeOf(flow.dest_namespace, flow.dest_name, flow.dest_name_aggr)
+export const portOf = (flow: Flow) => (flow.dest_port === null ? '' : `:${flow.dest_port}`)
+
+/** Which rule gave the verdict, in words. */
+export function deciderOf(
+  flow: Flow,
+): { readonly policy: string; readonly rule: string; readonly tier: string } | null {
+  const last = traceOf(flow.enforced_policies).at(-1)
+  if (last === undefined) return null
+  const namespace = last.ref.namespace === null ? '' : `${last.ref.namespace}/`
+  if (last.ref.tier === '__PROFILE__')
+    return { policy: last.ref.name.replace('__PROFILE__.', ''), rule: 'profile', tier: 'profile' }
+  if (last.ruleIndex < 0)
+    return { policy: `${namespace}${last.ref.name}`, rule: 'no rule matched', tier: last.ref.tier }
+  return { policy: `${namespace}${last.ref.name}`, rule: `rule ${last.ruleIndex}`, tier: last.ref.tier }
+}
+
+/** One sentence that says what happened and why: the first thing to read of a flow. */
+export function sentenceOf(flow: Flow): string {
+  const decider = deciderOf(flow)
+  const verdict = flow.action === 'deny' ? 'denied' : 'allowed'
+  const where = flow.reporter === 'dst' ? 'at the destination (ingress)' : 'at the source (egress)'
+  const times = flow.num_flows === 1 ? 'once' : `${flow.num_flows} times`
+  const head = `${sourceOf(flow)} → ${destinationOf(flow)}${portOf(flow)} was ${verdict} ${where}`
+  if (decider === null) return `${head}, ${times}.`
+  if (decider.tier === 'profile') return `${head}: no policy selects it, profile ${decider.policy} applies, ${times}.`
+  if (decider.rule === 'no rule matched')
+    return `${head} at the end of tier ${decider.tier}: no rule of ${decider.policy} matched, ${times}.`
+  return `${head} by ${decider.rule} of ${decider.policy} in tier ${decider.tier}, ${times}.`
+}
