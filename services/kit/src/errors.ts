@@ -26,3 +26,13 @@ export class MargayError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** Codes that the parts of kit raise, and when. */
+export const errors = {
+  CONFIG_INVALID: 'the configuration has unknown keys, wrong values or a secret file that cannot be read',
+  LOG_CORRUPT: 'the folder of the embedded event log holds something else, a newer layout or a damaged record',
+  LOG_GROUP_ACTIVE: 'a consumer group was to be moved while it had a running member',
+  LOG_RECORD_TOO_LARGE: 'a record is larger than the event log takes',
+  LOG_TOPIC_UNKNOWN: 'a topic or partition of the event log does not exist',
+  LOG_UNAVAILABLE: 'the event log cannot be reached, does not answer in time or refuses writes',
+} as const
