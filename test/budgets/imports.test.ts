@@ -1,0 +1,79 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Source files below a folder, as paths from the root. */
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name === 'node_modules' || entry.name === 'dist') return []
+    const path = `${folder}/${entry.name}`
+    return entry.isDirectory() ? sources(path) : /\.tsx?$/.test(entry.name) ? [path] : []
+  })
+}
+
+/** Modules that a file imports, types included. */
+function imports(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  const statement = /^(?:import|export)\b[^';]*?\bfrom '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm
+  return [...text.matchAll(statement)].map((match) => (match[1] ?? match[2] ?? match[3]) as string)
+}
+
+const services = readdirSync(join(root, 'services'), { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name)
+
+test('a service never imports another service', () => {
+  const crossings = services
+    .filter((service) => service !== 'kit')
+    .flatMap((service) =>
+      sources(`services/${service}/src`).flatMap((file) =>
+        imports(file)
+          .filter((module) => module.startsWith('@margay/') && !/^@margay\/(schemas|kit)(\/|$)/.test(module))
+          .map((module) => `${file} imports ${module}`),
+      ),
+    )
+  expect(crossings).toEqual([])
+})
+
+test('schemas is pure: it imports nothing of Node and nothing of the services', () => {
+  const allowed = new Set(['typebox', 'typebox/compile', 'typebox/value', 'yaml', 'ipaddr.js'])
+  const crossings = sources('schemas/src').flatMap((file) =>
+    imports(file)
+      .filter((module) => !module.startsWith('.') && !allowed.has(module))
+      .map((module) => `${file} imports ${module}`),
+  )
+  expect(crossings).toEqual([])
+})
+
+test('third-party clients are imported in one place each', () => {
+  const homes: Readonly<Record<string, RegExp>> = {
+    kafkajs: /^services\/kit\/src\/log\/kafka/,
+    '@clickhouse/client': /^services\/kit\/src\/clickhouse/,
+    lmdb: /^services\/kit\/src\/log\/embedded/,
+    'node-cron': /^services\/kit\/src\/schedule/,
+    nodemailer: /^services\/alerts\/src\/receivers\/email/,
+    '@slack/web-api': /^services\/alerts\/src\/receivers\/slack/,
+    chdb: /^services\/engine\/src\//,
+  }
+  const strays = services.flatMap((service) =>
+    sources(`services/${service}/src`).flatMap((file) =>
+      imports(file)
+        .filter((module) => homes[module] !== undefined && !homes[module].test(file))
+        .map((module) => `${file} imports ${module}`),
+    ),
+  )
+  expect(strays).toEqual([])
+})
+
+test('escape hatches of the type system do not grow', () => {
+  const files = ['schemas/src', ...services.map((service) => `services/${service}/src`)].flatMap(sources)
+  const text = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n')
+  const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0
+  expect(count(/@ts-(ignore|expect-error|nocheck)/g)).toBe(0)
+  // Raise neither: find the type instead.
+  expect(count(/biome-ignore/g)).toBeLessThanOrEqual(6)
+  expect(count(/ as unknown as /g)).toBeLessThanOrEqual(25)
+})
