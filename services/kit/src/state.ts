@@ -1,3 +1,4 @@
+import type { Component } from './component.ts'
 import type { EventLog, LogRecord } from './event-log.ts'
 
 /**
@@ -5,7 +6,7 @@ import type { EventLog, LogRecord } from './event-log.ts'
  * The log takes records of several topics all or none, so a change of state and the events that it is about
  * are written as one: no crash can leave one without the other.
  */
-export interface KeyedState {
+export interface KeyedState extends Component {
   get<T>(key: string): T | undefined
   /** Keys that begin with `prefix`, in the order in which they were first written. */
   keys(prefix: string): string[]
@@ -18,12 +19,18 @@ export interface KeyedState {
   sync(): Promise<void>
 }
 
-/** Opens the state of a service in the topic, which is made if it does not exist. */
-export async function openState(topic: string, deps: { readonly log: EventLog }): Promise<KeyedState> {
+/** Makes the state of a service in a topic of its own, which is created at start if it does not exist. */
+export function createState(topic: string, deps: { readonly log: EventLog }): KeyedState {
   const { log } = deps
   let values = new Map<string, unknown>()
   let isSure = false
-  await log.createTopics([{ name: topic, partitions: 1, retentionMs: -1, compacted: true }])
+  /** Writes and reads of the topic take turns: a read must not put back what a write has just changed. */
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
+    const result = turn.then(action)
+    turn = result.catch(() => {})
+    return result
+  }
 
   async function load(): Promise<void> {
     const read = new Map<string, unknown>()
@@ -48,30 +55,36 @@ export async function openState(topic: string, deps: { readonly log: EventLog })
     values = read
     isSure = true
   }
-  await load()
 
   return {
+    name: `state ${topic}`,
+    async start() {
+      await log.createTopics([{ name: topic, partitions: 1, retentionMs: -1, compacted: true }])
+      await inTurn(load)
+    },
     get: <T>(key: string) => values.get(key) as T | undefined,
     keys: (prefix) => [...values.keys()].filter((key) => key.startsWith(prefix)),
-    async write(changes, records = []) {
-      const own = [...changes].map(([key, value]) => ({
-        topic,
-        key,
-        value: value === undefined ? null : Buffer.from(JSON.stringify(value)),
-      }))
-      try {
-        await log.append([...records, ...own])
-      } catch (error) {
-        isSure = false
-        throw error
-      }
-      for (const [key, value] of changes) {
-        if (value === undefined) values.delete(key)
-        else values.set(key, value)
-      }
-    },
-    async sync() {
-      if (!isSure) await load()
-    },
+    write: (changes, records = []) =>
+      inTurn(async () => {
+        const own = [...changes].map(([key, value]) => ({
+          topic,
+          key,
+          value: value === undefined ? null : Buffer.from(JSON.stringify(value)),
+        }))
+        try {
+          await log.append([...records, ...own])
+        } catch (error) {
+          isSure = false
+          throw error
+        }
+        for (const [key, value] of changes) {
+          if (value === undefined) values.delete(key)
+          else values.set(key, value)
+        }
+      }),
+    sync: () =>
+      inTurn(async () => {
+        if (!isSure) await load()
+      }),
   }
 }
