@@ -1,0 +1,131 @@
+import { type Static, Type } from 'typebox'
+import { cidrContains, parseCidr } from '../../policy/ip.ts'
+import type { Report } from '../finding.ts'
+import { type Check, calico, defineKind } from '../kind.ts'
+import type { Path } from '../path.ts'
+import type { Resource } from '../resource.ts'
+import { formatted, labelSelector, oneOf, optional, port, status } from '../schema.ts'
+import { checkStagedDeletion } from './network-policy.ts'
+
+const peer = Type.Object({
+  podSelector: optional(labelSelector()),
+  namespaceSelector: optional(labelSelector()),
+  ipBlock: optional(Type.Object({ cidr: formatted('net'), except: optional(Type.Array(formatted('net'))) })),
+})
+const policyPort = Type.Object({
+  protocol: optional(oneOf(['TCP', 'UDP', 'SCTP'])),
+  port: optional(port()),
+  endPort: optional(Type.Integer({ minimum: 1, maximum: 65535 })),
+})
+const peers = () => optional(Type.Array(peer))
+const ports = optional(Type.Array(policyPort))
+
+const members = {
+  podSelector: optional(labelSelector()),
+  policyTypes: optional(Type.Array(oneOf(['Ingress', 'Egress']), { maxItems: 2, uniqueItems: true })),
+  ingress: optional(Type.Array(Type.Object({ from: peers(), ports }))),
+  egress: optional(Type.Array(Type.Object({ to: peers(), ports }))),
+}
+
+export const kubernetesPolicySpec = Type.Object({
+  ...members,
+  stagedAction: optional(oneOf(['Set', 'Delete', 'Learn', 'Ignore'])),
+})
+
+export type KubernetesPolicySpec = Static<typeof kubernetesPolicySpec>
+export type KubernetesPeer = Static<typeof peer>
+export type KubernetesPort = Static<typeof policyPort>
+export type LabelSelectorSpec = Static<ReturnType<typeof labelSelector>>
+
+const specOf = (resource: Resource): KubernetesPolicySpec => (resource.spec ?? {}) as KubernetesPolicySpec
+
+const selectorsHold: Check = (resource, report) => {
+  const spec = specOf(resource)
+  if (spec.podSelector !== undefined) checkLabelSelector(spec.podSelector, ['spec', 'podSelector'], report)
+  for (const [index, rule] of (spec.ingress ?? []).entries()) {
+    for (const [i, from] of (rule.from ?? []).entries()) checkPeer(from, ['spec', 'ingress', index, 'from', i], report)
+    for (const [i, given] of (rule.ports ?? []).entries())
+      checkPort(given, ['spec', 'ingress', index, 'ports', i], report)
+  }
+  for (const [index, rule] of (spec.egress ?? []).entries()) {
+    for (const [i, to] of (rule.to ?? []).entries()) checkPeer(to, ['spec', 'egress', index, 'to', i], report)
+    for (const [i, given] of (rule.ports ?? []).entries())
+      checkPort(given, ['spec', 'egress', index, 'ports', i], report)
+  }
+}
+
+function checkPeer(given: KubernetesPeer, at: Path, report: Report): void {
+  const { podSelector, namespaceSelector, ipBlock } = given
+  if (podSelector === undefined && namespaceSelector === undefined && ipBlock === undefined) {
+    report.error(at, 'peer-empty', 'a peer needs podSelector, namespaceSelector or ipBlock')
+  }
+  if (podSelector !== undefined) checkLabelSelector(podSelector, [...at, 'podSelector'], report)
+  if (namespaceSelector !== undefined) checkLabelSelector(namespaceSelector, [...at, 'namespaceSelector'], report)
+  if (ipBlock === undefined) return
+  if (podSelector !== undefined || namespaceSelector !== undefined) {
+    report.error(
+      [...at, 'ipBlock'],
+      'ip-block-alone',
+      'ipBlock cannot be combined with podSelector or namespaceSelector',
+    )
+  }
+  const block = parseCidr(ipBlock.cidr)
+  for (const [index, text] of (ipBlock.except ?? []).entries()) {
+    const inner = parseCidr(text)
+    if (block !== null && inner !== null && !(cidrContains(block, inner) && inner.prefix > block.prefix)) {
+      report.error([...at, 'ipBlock', 'except', index], 'ip-block-except', `${text} is not a part of ${ipBlock.cidr}`)
+    }
+  }
+}
+
+function checkPort(given: KubernetesPort, at: Path, report: Report): void {
+  if (given.endPort === undefined) return
+  if (typeof given.port !== 'number') report.error([...at, 'endPort'], 'end-port', 'endPort needs a numeric port')
+  else if (given.endPort < given.port) report.error([...at, 'endPort'], 'end-port', 'endPort is below port')
+}
+
+/** Checks that every expression of a Kubernetes label selector has the values its operator needs. */
+export function checkLabelSelector(given: LabelSelectorSpec, at: Path, report: Report): void {
+  for (const [index, { operator, values }] of (given.matchExpressions ?? []).entries()) {
+    const place = [...at, 'matchExpressions', index, 'values']
+    const some = values !== undefined && values.length > 0
+    if ((operator === 'In' || operator === 'NotIn') && !some)
+      report.error(place, 'match-values', `${operator} needs values`)
+    if ((operator === 'Exists' || operator === 'DoesNotExist') && some) {
+      report.error(place, 'match-values', `${operator} takes no values`)
+    }
+  }
+}
+
+/** Kubernetes itself fills in policyTypes: Ingress, and Egress when there are egress rules. */
+function completePolicyTypes(resource: Resource): void {
+  const spec = specOf(resource)
+  resource.spec = spec
+  if (spec.stagedAction === 'Delete') return
+  spec.policyTypes ??= spec.egress !== undefined && spec.egress.length > 0 ? ['Ingress', 'Egress'] : ['Ingress']
+}
+
+export const kubernetesNetworkPolicy = defineKind({
+  kind: 'NetworkPolicy',
+  plural: 'networkpolicies',
+  shortNames: ['netpol'],
+  apiVersions: ['networking.k8s.io/v1'],
+  namespaced: true,
+  members: Type.Object({ spec: Type.Optional(Type.Object(members)), status: status() }),
+  checks: [selectorsHold],
+  defaults: completePolicyTypes,
+})
+
+export const stagedKubernetesNetworkPolicy = defineKind({
+  kind: 'StagedKubernetesNetworkPolicy',
+  plural: 'stagedkubernetesnetworkpolicies',
+  shortNames: ['sknp'],
+  apiVersions: calico,
+  namespaced: true,
+  members: Type.Object({ spec: Type.Optional(kubernetesPolicySpec), status: status() }),
+  checks: [selectorsHold, checkStagedDeletion],
+  defaults(resource) {
+    completePolicyTypes(resource)
+    specOf(resource).stagedAction ??= 'Set'
+  },
+})
