@@ -26,22 +26,9 @@ export function createEmailReceiver(config: EmailConfig, deps: { readonly cluste
     minSeverity: config.minSeverity,
     async send(message, attempt) {
       const recipients = attempt.recipients ?? config.to
-      const transport = createTransport({
-        host: config.host,
-        port: config.port,
-        secure: config.tls === 'tls',
-        requireTLS: config.tls === 'starttls',
-        ignoreTLS: config.tls === 'none',
-        connectionTimeout: 10_000,
-        greetingTimeout: 10_000,
-        socketTimeout: 30_000,
-        dnsTimeout: 5_000,
-        disableFileAccess: true,
-        disableUrlAccess: true,
-        tls: { minVersion: 'TLSv1.2' },
-        ...(config.username === undefined ? {} : { auth: { user: config.username, pass: passwordOf(config) } }),
-      })
+      let transport: ReturnType<typeof connect> | undefined
       try {
+        transport = connect(config)
         const answer = await transport.sendMail({
           ...mailOf(message, config, deps.cluster),
           envelope: { from: config.from, to: [...recipients] },
@@ -61,10 +48,29 @@ export function createEmailReceiver(config: EmailConfig, deps: { readonly cluste
       } catch (error) {
         throw error instanceof DeliveryError ? error : failureOf(error as SmtpError, config)
       } finally {
-        transport.close()
+        transport?.close()
       }
     },
   }
+}
+
+/** A connection for one mail; nothing is sent unencrypted that was to be encrypted, and no wait is open-ended. */
+function connect(config: EmailConfig) {
+  return createTransport({
+    host: config.host,
+    port: config.port,
+    secure: config.tls === 'tls',
+    requireTLS: config.tls === 'starttls',
+    ignoreTLS: config.tls === 'none',
+    connectionTimeout: 10_000,
+    greetingTimeout: 10_000,
+    socketTimeout: 30_000,
+    dnsTimeout: 5_000,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+    tls: { minVersion: 'TLSv1.2' },
+    ...(config.username === undefined ? {} : { auth: { user: config.username, pass: passwordOf(config) } }),
+  })
 }
 
 /** The mail of a message. Message-ID and subject are the same in every try. */
@@ -87,19 +93,25 @@ export function mailOf(message: Message, config: Pick<EmailConfig, 'from' | 'to'
 
 interface SmtpError extends Error {
   readonly code?: string
-  readonly command?: string
+  readonly syscall?: string
   readonly responseCode?: number
   readonly recipient?: string
 }
 
 const isPermanent = ({ responseCode }: SmtpError) => responseCode !== undefined && responseCode >= 500
 
+/** True when the dialogue never began. nodemailer calls a connection lost at any later point by the same name. */
+function isBeforeSending(error: SmtpError): boolean {
+  const isUnreachable = error.syscall === 'connect' || error.syscall === 'getaddrinfo' || error.code === 'EDNS'
+  return isUnreachable || error.code === 'ETLS' || /^(greeting never received|connection timeout)/i.test(error.message)
+}
+
 /** Sorts an error of nodemailer: by the server's answer if there was one, else by how far the dialogue had come. */
 function failureOf(error: SmtpError, { host, port }: EmailConfig): DeliveryError {
   const hasAnswer = error.responseCode !== undefined && error.responseCode >= 400
   let kind: FailureKind = 'transient'
   if (isPermanent(error) || error.code === 'EAUTH' || error.name === 'CONFIG_INVALID') kind = 'permanent'
-  else if (!hasAnswer && error.command === 'DATA') kind = 'ambiguous'
+  else if (!hasAnswer && !isBeforeSending(error)) kind = 'ambiguous'
   return new DeliveryError(kind, `the mail server ${host}:${port} did not take the mail: ${error.message}`, {
     cause: error,
   })
