@@ -29,6 +29,8 @@ export function messageOf(error: unknown): string {
 
 /** Codes that the parts of kit raise, and when. */
 export const errors = {
+  CLICKHOUSE_REFUSED: 'ClickHouse refused a statement and would refuse it again; details.clickhouseCode is its number',
+  CLICKHOUSE_UNAVAILABLE: 'ClickHouse does not answer or cannot do it now; the same request can succeed later',
   CONFIG_INVALID: 'the configuration has unknown keys, wrong values or a secret file that cannot be read',
   LOG_CORRUPT: 'the folder of the embedded event log holds something else, a newer layout or a damaged record',
   LOG_GROUP_ACTIVE: 'a consumer group was to be moved while it had a running member',
