@@ -1,0 +1,123 @@
+import type { AuditEvent, Resource, ResourceKey } from '@margay/schemas'
+import { nameOf, namespaceOf, pluralOf } from './admission.ts'
+import type { Outcome } from './plan.ts'
+
+/** Who asks for a change, and how. */
+export interface Actor {
+  /** As in `alice` or `system:lab`. */
+  readonly user: string
+  readonly sourceIps: readonly string[]
+  readonly userAgent: string
+  readonly requestUri: string
+  /** Unix milliseconds. */
+  readonly receivedAt: number
+}
+
+export interface AuditOptions {
+  readonly actor: Actor
+  readonly cluster: string
+  readonly host: string
+  /** When the answer is ready, unix milliseconds. */
+  readonly now: number
+  readonly uid: () => string
+}
+
+/** Annotation that holds the JSON text of the object before the change, so that a change can be shown as a difference. */
+export const beforeAnnotation = 'margay.dev/before'
+
+/** Verb of a change of an existing object: PUT replaces (`update`), apply merges (`patch`). */
+export type UpdateVerb = 'update' | 'patch'
+
+/** The audit event of one change that was made. */
+export function changeEvent(outcome: Outcome, update: UpdateVerb, options: AuditOptions): AuditEvent {
+  const { key, result, before, after } = outcome
+  const verb = result === 'created' ? 'create' : result === 'deleted' ? 'delete' : update
+  const object = after ?? before
+  const about = {
+    ...envelope(verb, options),
+    ...aboutObject(key, object, outcome.statusOnly ? 'status' : null),
+    responseStatus: { code: result === 'created' ? 201 : 200, status: 'Success' },
+  }
+  if (isSecret(key)) return { ...about, level: 'Metadata' }
+  return {
+    ...about,
+    ...(after === null ? {} : { requestObject: after }),
+    ...(object === null ? {} : { responseObject: object }),
+    annotations: {
+      'authorization.k8s.io/decision': 'allow',
+      ...(before === null ? {} : { [beforeAnnotation]: JSON.stringify(before) }),
+    },
+  }
+}
+
+/** What a refused request wanted of one object; a null key when not even that could be read. */
+export interface Refused {
+  readonly key: ResourceKey | null
+  readonly verb: 'create' | 'delete' | UpdateVerb
+  readonly object: Resource | null
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+/** The audit event of one object of a request that was refused. */
+export function refusalEvent(refused: Refused, options: AuditOptions): AuditEvent {
+  return {
+    ...envelope(refused.verb, options),
+    ...(refused.key === null ? {} : aboutObject(refused.key, refused.object, null)),
+    responseStatus: { code: refused.status, status: 'Failure', message: refused.message, reason: refused.code },
+    ...(refused.object === null || (refused.key !== null && isSecret(refused.key))
+      ? {}
+      : { requestObject: refused.object }),
+  }
+}
+
+/** The audit log is read by more people than may read secrets: of those it keeps who and when, not what. */
+const isSecret = (key: ResourceKey) => pluralOf(key) === 'secrets.core'
+
+function envelope(verb: string, { actor, cluster, host, now, uid }: AuditOptions) {
+  return {
+    cluster,
+    host,
+    name: 'ee_audit' as const,
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Event',
+    auditID: uid(),
+    level: 'RequestResponse' as const,
+    stage: 'ResponseComplete' as const,
+    verb,
+    requestURI: actor.requestUri,
+    userAgent: actor.userAgent,
+    user: { username: actor.user, groups: groupsOf(actor.user) },
+    sourceIPs: [...actor.sourceIps],
+    requestReceivedTimestamp: actor.receivedAt,
+    stageTimestamp: now,
+  }
+}
+
+function groupsOf(user: string): string[] {
+  if (user === 'anonymous') return ['system:unauthenticated']
+  return user.startsWith('system:') ? ['system:services', 'system:authenticated'] : ['system:authenticated']
+}
+
+/** Calico's own kinds go to the log `ee_audit`, those of Kubernetes to `kube_audit` (spec 4.5). */
+function aboutObject(key: ResourceKey, object: Resource | null, subresource: string | null) {
+  const plural = pluralOf(key)
+  const dot = plural.indexOf('.')
+  const group = plural.slice(dot + 1)
+  const namespace = namespaceOf(key)
+  const isOurs = group === 'projectcalico.org' || group.endsWith('margay.dev')
+  return {
+    name: isOurs ? ('ee_audit' as const) : ('kube_audit' as const),
+    objectRef: {
+      resource: plural.slice(0, dot),
+      ...(namespace === null ? {} : { namespace }),
+      name: nameOf(key),
+      ...(group === 'core' ? {} : { apiGroup: group }),
+      ...(object === null ? {} : { apiVersion: object.apiVersion.slice(object.apiVersion.indexOf('/') + 1) }),
+      ...(object?.metadata.uid === undefined ? {} : { uid: object.metadata.uid }),
+      ...(object?.metadata.resourceVersion === undefined ? {} : { resourceVersion: object.metadata.resourceVersion }),
+      ...(subresource === null ? {} : { subresource }),
+    },
+  }
+}
