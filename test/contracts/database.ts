@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { insertSettings } from '@margay/schemas'
 import { Session } from 'chdb'
 
 /** A real ClickHouse engine with an empty database, in this process; gone after `close`. */
@@ -19,6 +20,7 @@ export async function openDatabase(): Promise<Database> {
   const run = async (sql: string, format: string) => (await session.queryAsync(sql, { format })).text()
   await run('CREATE DATABASE margay ENGINE = Atomic', 'Null')
   await run('USE margay', 'Null')
+  for (const [name, value] of Object.entries(insertSettings)) await run(`SET ${name} = ${value}`, 'Null')
   await run('SET input_format_skip_unknown_fields = 0', 'Null')
   return {
     command: async (sql) => {
