@@ -35,7 +35,7 @@ const address = fc.constantFrom(...addresses)
 const value = fc.oneof(fc.constantFrom(...integers), fc.integer({ min: 0, max: 65_535 }))
 
 /** Values of one column, in the JSON form. */
-export function cellOf(column: Column): fc.Arbitrary<unknown> {
+function cellOf(column: Column): fc.Arbitrary<unknown> {
   switch (column.query) {
     case 'keyword':
     case 'none':
