@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import type { EventLog } from './event-log.ts'
 import { createEmbeddedLog } from './log/embedded/adapter.ts'
+import { createKafkaLog } from './log/kafka/adapter.ts'
 import type { Reporter } from './reporter.ts'
 import { allTopics } from './topics.ts'
 
@@ -11,5 +12,8 @@ import { allTopics } from './topics.ts'
  */
 export function createEventLog(config: Config, deps: { readonly reporter: Reporter }): EventLog {
   const topics = allTopics(config)
-  return createEmbeddedLog({ dir: config.log.embedded.dir ?? join(config.home, 'log'), topics }, deps)
+  const { adapter, embedded, kafka } = config.log
+  return adapter === 'kafka'
+    ? createKafkaLog({ ...kafka, topics }, deps)
+    : createEmbeddedLog({ dir: embedded.dir ?? join(config.home, 'log'), topics }, deps)
 }

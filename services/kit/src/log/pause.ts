@@ -2,6 +2,8 @@
 export interface Ending {
   readonly isOver: boolean
   end(): void
+  /** Resolves at the end. */
+  over(): Promise<void>
   /** Resolves after `ms` or at the end, whichever is first. */
   pause(ms: number): Promise<void>
 }
@@ -18,6 +20,7 @@ export function createEnding(): Ending {
       isOver = true
       for (const wake of [...waiting]) wake()
     },
+    over: () => (isOver ? Promise.resolve() : new Promise((resolve) => waiting.add(resolve))),
     pause(ms) {
       if (isOver) return Promise.resolve()
       return new Promise((resolve) => {

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startBroker } from '../../../../infra/kafka/broker.ts'
 import type { EventLog } from '../../src/event-log.ts'
 import { createEmbeddedLog } from '../../src/log/embedded/adapter.ts'
+import { createKafkaLog } from '../../src/log/kafka/adapter.ts'
 import { createReporter } from '../../src/reporter.ts'
 import { collect, makeTopic, series, text, until } from './probe.ts'
 
@@ -30,7 +32,23 @@ async function embedded(): Promise<Bench> {
   }
 }
 
-describe.each([{ adapter: 'embedded', start: embedded }])('event log, $adapter', ({ start }) => {
+async function kafka(): Promise<Bench> {
+  const broker = await startBroker()
+  return {
+    async open() {
+      const config = { brokers: broker.brokers, clientId: 'test', replicationFactor: 1, tls: false, topics: [] }
+      const log = createKafkaLog(config, { reporter: reporter() })
+      await log.start?.()
+      return log
+    },
+    end: () => broker.stop(),
+  }
+}
+
+describe.each([
+  { adapter: 'embedded', start: embedded },
+  { adapter: 'kafka', start: kafka },
+])('event log, $adapter', ({ start }) => {
   let bench: Bench
   let log: EventLog
   const clients: EventLog[] = []
