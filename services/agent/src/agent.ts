@@ -1,0 +1,141 @@
+import type { Component } from '@margay/kit/component'
+import type { EventLog } from '@margay/kit/event-log'
+import type { createOperationsServer } from '@margay/kit/http'
+import type { Reporter } from '@margay/kit/reporter'
+import type { ResourceCache } from '@margay/kit/resources'
+import type { StatusFacts } from '@margay/kit/status'
+import { createCluster } from '@margay/schemas'
+import { createMemoryDataplane } from './dataplane/memory.ts'
+import { type Collector, createCollector } from './flows/collector.ts'
+import { createOutbox } from './flows/outbox.ts'
+import { createNftablesDataplane } from './nftables/dataplane.ts'
+import { createNft } from './nftables/nft.ts'
+import { nodeSettings } from './node/felix.ts'
+import { createInterfaces } from './node/interfaces.ts'
+import { createProgrammer, type Programmer } from './node/programmer.ts'
+
+export interface AgentConfig {
+  readonly node: string
+  readonly cluster: string
+  /** Network namespace of the node; null: the process's own. */
+  readonly netns: string | null
+  readonly dataplane: 'nftables' | 'memory'
+  readonly flowFlushMs: number
+  /** Takes all policy out of the kernel at the end; otherwise it stays in force while no agent runs. */
+  readonly uninstall: boolean
+}
+
+export interface Agent {
+  /** In the order in which they start. */
+  readonly components: readonly Component[]
+  readonly programmer: Programmer
+  readonly collector: Collector | null
+  /** What the heartbeat tells. */
+  facts(): StatusFacts
+  /** Routes of the operations server. */
+  routes: NonNullable<Parameters<typeof createOperationsServer>[1]['routes']>
+}
+
+/** Events kept in memory while the log does not answer. */
+const outboxBytes = 64 * 1024 * 1024
+/** Longest wait of a flush request for the event log. */
+const flushPatienceMs = 5000
+
+/** The agent of one node: policy from the resources into the kernel, flows and DNS lookups from the kernel into the log. */
+export function createAgent(
+  config: AgentConfig,
+  deps: {
+    readonly log: EventLog
+    readonly resources: ResourceCache
+    readonly reporter: Reporter
+    readonly died: (error: Error) => void
+  },
+): Agent {
+  const { log, resources, reporter } = deps
+  const { node, cluster, netns } = config
+  const model = createCluster()
+  const readSettings = () =>
+    nodeSettings(resources.list('felixconfigurations'), node, { flowFlushMs: config.flowFlushMs })
+  let settings = readSettings()
+  const interfaces = createInterfaces(netns, { reporter })
+  const dataplane =
+    config.dataplane === 'memory'
+      ? createMemoryDataplane()
+      : createNftablesDataplane({ nft: createNft(netns), now: Date.now })
+  const programmer = createProgrammer(node, {
+    model,
+    version: () => resources.version,
+    dataplane,
+    interfaceOf: interfaces.interfaceOf,
+    options: () => settings.render,
+    reporter,
+  })
+  const outbox = createOutbox(
+    { limitBytes: outboxBytes, origin: { cluster, producer: `agent/${node}` } },
+    { log, reporter },
+  )
+  const collector = dataplane.capabilities.enforces
+    ? createCollector(
+        { node, cluster, netns },
+        {
+          model,
+          settings: () => settings,
+          hit: dataplane.hit,
+          isHost: interfaces.isHost,
+          outbox,
+          reporter,
+          died: deps.died,
+        },
+      )
+    : null
+
+  let forget: (() => void) | undefined
+  const follower: Component = {
+    name: 'cluster model',
+    async start() {
+      // The cache was read before: what it holds now comes first, changes after it.
+      for (const resource of resources.list()) model.apply(resource)
+      forget = resources.onChange(({ key, resource }) => {
+        if (resource === null) model.remove(key)
+        else model.apply(resource)
+        if (key.startsWith('felixconfigurations.')) {
+          settings = readSettings()
+          collector?.changed()
+        }
+        programmer.changed()
+      })
+      settings = readSettings()
+    },
+    async stop() {
+      forget?.()
+    },
+  }
+  const uninstall: Component = {
+    name: 'data plane',
+    async stop() {
+      if (config.uninstall) await dataplane.remove()
+    },
+  }
+  interfaces.onChange(() => programmer.changed())
+
+  return {
+    components: [follower, outbox, interfaces, uninstall, ...(collector === null ? [] : [collector]), programmer],
+    programmer,
+    collector,
+    facts: () => ({
+      revision: programmer.revision,
+      endpoints: programmer.endpoints,
+      policies: programmer.policies,
+    }),
+    routes(server) {
+      server.post('/flush', async () => {
+        const told = (await collector?.flush()) ?? { flows: 0, dns: 0 }
+        return { ...told, durable: await outbox.drained(flushPatienceMs) }
+      })
+      server.post('/settle', async () => {
+        await programmer.settled()
+        return { revision: programmer.revision }
+      })
+    },
+  }
+}

@@ -1,0 +1,35 @@
+import type { PolicyModel } from '@margay/schemas'
+import type { RuleHit } from '../nftables/names.ts'
+import type { LocalEndpoint, RenderOptions } from '../nftables/render.ts'
+
+/** What a node must enforce. */
+export interface NodePolicy {
+  readonly model: PolicyModel
+  readonly endpoints: readonly LocalEndpoint[]
+  readonly options: RenderOptions
+}
+
+/** What came of programming it. */
+export interface Programmed {
+  /** Policies that select an endpoint of the node. */
+  readonly policies: number
+  /** Rules that match nothing yet because they name domains. */
+  readonly domainRules: number
+  /** False when the kernel held all of it already. */
+  readonly changed: boolean
+}
+
+/** Something that enforces policy on a node: nftables, or memory in tests. */
+export interface Dataplane {
+  readonly name: 'nftables' | 'memory'
+  readonly capabilities: {
+    /** Packets are really judged, and their verdicts are told. */
+    readonly enforces: boolean
+  }
+  /** Resolves when all of it is in force; rejects with nothing half done and may be called again. */
+  program(policy: NodePolicy): Promise<Programmed>
+  /** Takes everything away: all traffic passes. */
+  remove(): Promise<void>
+  /** The rule behind the prefix of a logged packet; null when no recent rule has it. */
+  hit(prefix: string): RuleHit | null
+}

@@ -1,0 +1,85 @@
+import type { Verdict } from '@margay/schemas'
+import type { Tuple } from '../netlink/conntrack.ts'
+import { actionOfPrefix } from '../nftables/names.ts'
+import { type IpPacket, tupleKey } from './ip-packet.ts'
+
+/**
+ * Puts the logged steps of a packet together. A packet that passes through two tiers is logged once for each of them, in order; the
+ * step that allows or denies ends its trace. Equal traces of one connection are counted together until taken.
+ */
+
+/** The verdict on one or several packets of a connection in one direction, with the log prefixes that led to it. */
+export interface Judged {
+  readonly direction: 'ingress' | 'egress'
+  readonly tuple: Tuple
+  readonly verdict: Verdict
+  readonly prefixes: readonly string[]
+  packets: number
+  bytes: number
+}
+
+/** A rule with action Log that a packet met. */
+export interface Noted {
+  readonly tuple: Tuple
+  readonly prefix: string
+}
+
+export interface Assembly {
+  add(direction: 'ingress' | 'egress', prefix: string, packet: IpPacket): void
+  /** What has been judged since the last call. */
+  take(): { judged: Judged[]; noted: Noted[]; unfinished: number }
+}
+
+/** Unfinished traces kept; more than this means that log messages were lost, and the oldest go. */
+const unfinishedLimit = 20_000
+/** Log actions told for each `take`. */
+const notedLimit = 100
+
+export function createAssembly(): Assembly {
+  const unfinished = new Map<string, string[]>()
+  let judged = new Map<string, Judged>()
+  let noted: Noted[] = []
+  return {
+    add(direction, prefix, packet) {
+      const action = actionOfPrefix(prefix)
+      if (action === null) return
+      if (action === 'log') {
+        if (noted.length < notedLimit) noted.push({ tuple: packet.tuple, prefix })
+        return
+      }
+      const key = `${direction} ${tupleKey(packet.tuple)}`
+      const steps = unfinished.get(key)
+      if (action === 'pass') {
+        // The same step twice: the end of the packet before was lost, and this is another packet.
+        if (steps === undefined || steps.includes(prefix)) {
+          if (unfinished.size >= unfinishedLimit) unfinished.delete(unfinished.keys().next().value as string)
+          unfinished.set(key, [prefix])
+        } else steps.push(prefix)
+        return
+      }
+      const prefixes = steps === undefined ? [prefix] : [...steps, prefix]
+      unfinished.delete(key)
+      const trace = `${key} ${prefixes.join(' ')}`
+      const known = judged.get(trace)
+      if (known === undefined) {
+        judged.set(trace, {
+          direction,
+          tuple: packet.tuple,
+          verdict: action,
+          prefixes,
+          packets: 1,
+          bytes: packet.length,
+        })
+      } else {
+        known.packets += 1
+        known.bytes += packet.length
+      }
+    },
+    take() {
+      const taken = { judged: [...judged.values()], noted, unfinished: unfinished.size }
+      judged = new Map()
+      noted = []
+      return taken
+    },
+  }
+}

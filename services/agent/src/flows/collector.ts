@@ -1,0 +1,206 @@
+import type { Component } from '@margay/kit/component'
+import { messageOf } from '@margay/kit/errors'
+import type { Reporter } from '@margay/kit/reporter'
+import { createFlowAggregator, dns, type Endpoint, flow, type PolicyModel } from '@margay/schemas'
+import { createDnsAggregator } from '../dns/aggregate.ts'
+import { createAnsweredNames } from '../dns/answered-names.ts'
+import { createLookups } from '../dns/lookups.ts'
+import { createKernelThread } from '../netlink/kernel-thread.ts'
+import type { DnsCapture, WorkerReport } from '../netlink/worker-protocol.ts'
+import type { RuleHit } from '../nftables/names.ts'
+import { runIn } from '../node/command.ts'
+import type { NodeSettings } from '../node/felix.ts'
+import type { Noted } from './assembly.ts'
+import { createConnections } from './connections.ts'
+import type { Outbox } from './outbox.ts'
+
+/** Turns what the kernel tells about packets into flow and DNS events. */
+export interface Collector extends Component {
+  /** Fetches what the kernel holds and writes flow and DNS events now. Gives the number of each. */
+  flush(): Promise<{ flows: number; dns: number }>
+  /** Takes over changed intervals and levels. */
+  changed(): void
+}
+
+export interface CollectorDeps {
+  readonly model: PolicyModel
+  readonly settings: () => NodeSettings
+  readonly hit: (prefix: string) => RuleHit | null
+  readonly isHost: (ip: string) => boolean
+  readonly outbox: Outbox
+  readonly reporter: Reporter
+  /** Called when a thread that reads kernel events dies. */
+  readonly died: (error: Error) => void
+}
+
+/** Time between two readings of the kernel's table of connections. */
+const dumpMs = 5000
+/** Receive buffer of a kernel socket: about half a second of a million small packets a second. */
+const bufferBytes = 16 * 1024 * 1024
+/** Counters, time stamps and end events of connections are off unless asked for. */
+const sysctls = ['nf_conntrack_acct=1', 'nf_conntrack_timestamp=1', 'nf_conntrack_events=1'].map(
+  (s) => `net.netfilter.${s}`,
+)
+
+export function createCollector(
+  config: { readonly node: string; readonly cluster: string; readonly netns: string | null },
+  deps: CollectorDeps,
+): Collector {
+  const { model, settings, outbox, reporter } = deps
+  const identity = { model, cluster: config.cluster, host: config.node }
+  const flows = createFlowAggregator({ ...identity, levels: settings().flowLevels })
+  const lookups = createDnsAggregator({ ...identity, start: Date.now() })
+  const pair = createLookups()
+  const answered = createAnsweredNames({ now: Date.now })
+
+  const packets = reporter.counter('logged_packets_total', 'packets that the kernel logged', ['result'])
+  const overruns = reporter.counter(
+    'kernel_overruns_total',
+    'times the kernel dropped events because its buffer was full',
+    ['source'],
+  )
+  const updates = reporter.counter('flow_updates_total', 'updates about connections', ['reporter', 'action'])
+  const dnsPackets = reporter.counter('dns_packets_total', 'DNS packets seen', ['result'])
+  const entries = reporter.gauge('connections', 'connections followed')
+  const dumpSeconds = reporter.histogram(
+    'dump_seconds',
+    'time to read the table of connections',
+    [0.01, 0.05, 0.1, 0.5, 1, 5],
+  )
+  const noteLogged = reporter.sampled()
+
+  const connections = createConnections({
+    model,
+    hit: deps.hit,
+    local: localEndpoint,
+    isHost: deps.isHost,
+    emit(update) {
+      updates.inc({ reporter: update.reporter, action: update.action })
+      const { sourceIp, destinationIp } = update.packet
+      const outside = update.reporter === 'src' && update.destination?.endpoint == null
+      flows.add(outside ? { ...update, domains: answered.names(sourceIp, destinationIp) } : update)
+    },
+  })
+
+  function localEndpoint(ip: string): Endpoint | null {
+    const endpoint = model.endpointByIp(ip)
+    return endpoint !== null && endpoint.node === config.node && endpoint.kind === 'wep' ? endpoint : null
+  }
+
+  function take(report: WorkerReport): void {
+    if (report.type === 'logged') {
+      packets.inc({ result: 'read' }, report.packets - report.malformed)
+      packets.inc({ result: 'malformed' }, report.malformed)
+      overruns.inc({ source: 'log' }, report.overruns)
+      for (const judged of report.judged) connections.judged(judged)
+      for (const noted of report.noted) tellNoted(noted)
+      for (const capture of report.dns) takeDns(capture)
+    } else if (report.type === 'ended') {
+      overruns.inc({ source: 'connections' }, report.overruns)
+      connections.ended(report.entries)
+    }
+  }
+
+  /** A rule with action Log writes a line of the agent's log. */
+  function tellNoted({ tuple, prefix }: Noted): void {
+    const hit = deps.hit(prefix)
+    if (hit !== null)
+      noteLogged({ ...tuple, policy: hit.ref, rule: hit.ruleIndex, direction: hit.direction }, 'packet met a log rule')
+  }
+
+  function takeDns(capture: DnsCapture): void {
+    const lookup = pair(
+      Buffer.from(capture.payload.buffer, capture.payload.byteOffset, capture.payload.length),
+      capture.at,
+    )
+    if (typeof lookup === 'string') {
+      dnsPackets.inc({ result: lookup })
+      return
+    }
+    dnsPackets.inc({ result: 'response' })
+    if (localEndpoint(lookup.client) === null) return
+    answered.add(lookup)
+    lookups.add(lookup, settings())
+  }
+
+  const options = { netns: config.netns, bufferBytes }
+  const log = createKernelThread('nflog', options, { report: take, died: deps.died })
+  const table = createKernelThread('conntrack', options, { report: take, died: deps.died })
+
+  /** Reads verdicts first, so that every connection of the dump finds the rules that judged it. */
+  async function dump(): Promise<void> {
+    await log.ask<'synced'>('sync')
+    const end = dumpSeconds.startTimer()
+    const dumped = await table.ask<'dumped'>('dump')
+    end()
+    connections.dumped(dumped.entries, dumped.complete)
+    entries.set(connections.size.connections)
+  }
+
+  let dumping: Promise<void> | null = null
+  function dumpOnce(): Promise<void> {
+    dumping ??= dump().finally(() => {
+      dumping = null
+    })
+    return dumping
+  }
+
+  function flushFlows(): number {
+    const events = flows.flush(Date.now())
+    outbox.add(flow, events)
+    return events.length
+  }
+
+  function flushDns(): number {
+    const events = lookups.flush(Date.now())
+    outbox.add(dns, events)
+    return events.length
+  }
+
+  let dumpTimer: NodeJS.Timeout | undefined
+  let flowTimer: NodeJS.Timeout | undefined
+  let dnsTimer: NodeJS.Timeout | undefined
+  let intervals = ''
+
+  function schedule(): void {
+    const { flowFlushMs, dnsFlushMs, flowLevels } = settings()
+    flows.setLevels(flowLevels)
+    const wanted = `${flowFlushMs} ${dnsFlushMs}`
+    if (wanted === intervals) return
+    intervals = wanted
+    clearInterval(flowTimer)
+    clearInterval(dnsTimer)
+    flowTimer = setInterval(flushFlows, flowFlushMs)
+    dnsTimer = setInterval(flushDns, dnsFlushMs)
+  }
+
+  return {
+    name: 'collector',
+    changed: schedule,
+    async flush() {
+      if (dumping !== null) await dumping
+      await dumpOnce()
+      return { flows: flushFlows(), dns: flushDns() }
+    },
+    async start() {
+      await runIn(config.netns, ['sysctl', '-qw', ...sysctls])
+      await Promise.all([log.start(), table.start()])
+      await dumpOnce()
+      dumpTimer = setInterval(() => {
+        dumpOnce().catch((error) => reporter.log.warn({ error: messageOf(error) }, 'connections not read'))
+      }, dumpMs)
+      schedule()
+    },
+    async stop() {
+      for (const timer of [dumpTimer, flowTimer, dnsTimer]) clearInterval(timer)
+      try {
+        await dumpOnce()
+      } catch {
+        // A thread that has died cannot be asked; what was read before is still told.
+      }
+      flushFlows()
+      flushDns()
+      await Promise.all([log.stop(), table.stop()])
+    },
+  }
+}

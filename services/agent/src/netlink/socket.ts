@@ -1,0 +1,126 @@
+import { MargayError } from '@margay/kit/errors'
+import koffi from 'koffi'
+import { decodeMessages, errorOf, flags, types } from './message.ts'
+
+/**
+ * A blocking netlink socket for a worker thread, made of libc calls through koffi: Node has no netlink of its own.
+ * It lives in the network namespace that the thread was in when it was opened.
+ */
+export interface NetlinkSocket {
+  /** True when the kernel gave the receive buffer that was asked for, beyond the system's limit. */
+  readonly largeBuffer: boolean
+  send(message: Buffer): void
+  /** Sends a request that wants an acknowledgement and waits for it. Throws NETLINK_REFUSED. */
+  request(message: Buffer, what: string): void
+  /** One datagram, valid until the next call; null after the time-out, `overrun` when the kernel had to drop messages. */
+  receive(): Buffer | null | 'overrun'
+  close(): void
+}
+
+interface Libc {
+  socket(domain: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array, length: number): number
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
+  send(fd: number, message: Uint8Array, length: number, flags: number): number
+  recv(fd: number, buffer: Uint8Array, length: number, flags: number): number
+  close(fd: number): number
+}
+
+let libc: Libc | undefined
+
+function load(): Libc {
+  if (libc !== undefined) return libc
+  const library = koffi.load('libc.so.6')
+  libc = {
+    socket: library.func('int socket(int, int, int)'),
+    bind: library.func('int bind(int, const void *, uint32_t)'),
+    setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32_t)'),
+    send: library.func('int64_t send(int, const void *, size_t, int)'),
+    recv: library.func('int64_t recv(int, void *, size_t, int)'),
+    close: library.func('int close(int)'),
+  } as unknown as Libc
+  return libc
+}
+
+const AF_NETLINK = 16
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2000000
+const NETLINK_NETFILTER = 12
+const SOL_SOCKET = 1
+const SO_RCVBUF = 8
+const SO_RCVTIMEO = 20
+const SO_RCVBUFFORCE = 33
+const EINTR = 4
+const EAGAIN = 11
+const ENOBUFS = 105
+
+/** Larger than any datagram the kernel builds (NFULNL_NLBUFSIZ_MAX is 128 KiB). */
+const datagramSize = 256 * 1024
+
+/** Opens a socket to netfilter. `groups` is a bit mask of multicast groups; receive gives up after `timeoutMs`. */
+export function openNetlink(options: {
+  readonly groups: number
+  readonly timeoutMs: number
+  readonly bufferBytes: number
+}): NetlinkSocket {
+  const c = load()
+  const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)
+  const failed = (call: string) =>
+    new MargayError('NETLINK_FAILED', `${call} on a netfilter socket failed (errno ${koffi.errno()}): run as root`)
+  if (fd < 0) throw failed('socket')
+  const address = Buffer.alloc(12)
+  address.writeUInt16LE(AF_NETLINK, 0)
+  address.writeUInt32LE(options.groups, 8)
+  if (c.bind(fd, address, address.length) !== 0) {
+    const error = failed('bind')
+    c.close(fd)
+    throw error
+  }
+  const size = Buffer.alloc(4)
+  size.writeInt32LE(options.bufferBytes)
+  const largeBuffer = c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) === 0
+  if (!largeBuffer) c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4)
+  const timeout = Buffer.alloc(16)
+  timeout.writeBigInt64LE(BigInt(Math.floor(options.timeoutMs / 1000)), 0)
+  timeout.writeBigInt64LE(BigInt((options.timeoutMs % 1000) * 1000), 8)
+  c.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16)
+  const buffer = Buffer.alloc(datagramSize)
+
+  function receive(): Buffer | null | 'overrun' {
+    const length = c.recv(fd, buffer, buffer.length, 0)
+    if (length > 0) return buffer.subarray(0, length)
+    const errno = koffi.errno()
+    if (length === 0 || errno === EAGAIN || errno === EINTR) return null
+    if (errno === ENOBUFS) return 'overrun'
+    throw failed('recv')
+  }
+
+  function send(message: Buffer): void {
+    if (c.send(fd, message, message.length, 0) !== message.length) throw failed('send')
+  }
+
+  return {
+    largeBuffer,
+    send,
+    request(message, what) {
+      const sequence = message.readUInt32LE(8)
+      message.writeUInt16LE(message.readUInt16LE(6) | flags.ack, 6)
+      send(message)
+      for (let tries = 0; tries < 100; tries += 1) {
+        const datagram = receive()
+        if (datagram === null || datagram === 'overrun') continue
+        for (const answer of decodeMessages(datagram)) {
+          if (answer.type !== types.error || answer.sequence !== sequence) continue
+          const errno = errorOf(answer)
+          if (errno === 0) return
+          throw new MargayError('NETLINK_REFUSED', `the kernel refused ${what} (errno ${errno})`, {
+            details: { errno },
+          })
+        }
+      }
+      throw new MargayError('NETLINK_FAILED', `no answer to ${what}`)
+    },
+    receive,
+    close: () => void c.close(fd),
+  }
+}

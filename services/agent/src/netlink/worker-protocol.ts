@@ -1,0 +1,45 @@
+import type { Judged, Noted } from '../flows/assembly.ts'
+import type { ConntrackEntry } from './conntrack.ts'
+
+/** Messages between the agent's main thread and the threads that block on kernel sockets. */
+
+export interface WorkerOptions {
+  /** Network namespace to enter; null: stay. */
+  readonly netns: string | null
+  /** Receive buffer asked for, bytes. */
+  readonly bufferBytes: number
+}
+
+/** `sync` is answered once everything that the kernel had to tell so far has been told; `dump` with all connections. */
+export type WorkerRequest =
+  | { readonly type: 'sync'; readonly id: number }
+  | { readonly type: 'dump'; readonly id: number }
+  | { readonly type: 'stop' }
+
+/** A DNS packet, from its IP header on. */
+export interface DnsCapture {
+  readonly payload: Uint8Array
+  /** When it was read from the kernel, nanoseconds of a monotonic clock. */
+  readonly at: bigint
+}
+
+export type WorkerReport =
+  | { readonly type: 'ready'; readonly largeBuffer: boolean }
+  | { readonly type: 'failed'; readonly code: string; readonly message: string }
+  | { readonly type: 'synced'; readonly id: number }
+  | {
+      readonly type: 'logged'
+      readonly judged: readonly Judged[]
+      readonly noted: readonly Noted[]
+      readonly dns: readonly DnsCapture[]
+      readonly packets: number
+      readonly malformed: number
+      readonly overruns: number
+    }
+  | { readonly type: 'ended'; readonly entries: readonly ConntrackEntry[]; readonly overruns: number }
+  | {
+      readonly type: 'dumped'
+      readonly id: number
+      readonly entries: readonly ConntrackEntry[]
+      readonly complete: boolean
+    }

@@ -1,0 +1,28 @@
+/**
+ * The content of the table `inet margay` as data: what the renderer wants, and what the applier believes the kernel holds.
+ * Rules are single nft statements, one line each.
+ */
+export interface Ruleset {
+  readonly chains: ReadonlyMap<string, Chain>
+  readonly sets: ReadonlyMap<string, NamedSet>
+}
+
+export interface Chain {
+  /** `type filter hook forward priority filter; policy accept;` on a base chain, null on others. */
+  readonly hook: string | null
+  readonly rules: readonly string[]
+}
+
+/** A set, or a verdict map (then each element has a verdict). */
+export interface NamedSet {
+  readonly kind: 'set' | 'map'
+  /** As in `type ipv4_addr; flags interval;`. A name is never used with two specs. */
+  readonly spec: string
+  /** Elements must be taken out and put in as a whole: nft refuses some partial changes of intervals. */
+  readonly interval: boolean
+  /** Element -> verdict; the verdict of a plain set's element is empty. */
+  readonly elements: ReadonlyMap<string, string>
+}
+
+/** The table that holds everything Margay programs. */
+export const table = 'inet margay'

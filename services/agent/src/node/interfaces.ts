@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Component } from '@margay/kit/component'
+import { messageOf } from '@margay/kit/errors'
+import type { Reporter } from '@margay/kit/reporter'
+import { runIn } from './command.ts'
+
+/** Which interface leads to which pod, and which addresses are the node's own, kept current from the kernel's routes. */
+export interface Interfaces extends Component {
+  /** The host-side interface that a route to exactly this address uses; null when there is none. */
+  interfaceOf(ip: string): string | null
+  isHost(ip: string): boolean
+  /** Called after each change. */
+  onChange(listener: () => void): void
+}
+
+interface Route {
+  readonly dst?: string
+  readonly dev?: string
+}
+
+interface Link {
+  readonly addr_info?: readonly { readonly local?: string }[]
+}
+
+/** Changes come in bursts (a pod brings several routes). */
+const settleMs = 20
+/** Pause before the monitor is started again. */
+const restartMs = 1000
+
+export function createInterfaces(netns: string | null, deps: { readonly reporter: Reporter }): Interfaces {
+  const listeners = new Set<() => void>()
+  let routes: ReadonlyMap<string, string> = new Map()
+  let addresses: ReadonlySet<string> = new Set()
+  let monitor: ChildProcess | undefined
+  let settling: NodeJS.Timeout | undefined
+  let restart: NodeJS.Timeout | undefined
+  let stopped = false
+  let problem: string | null = null
+
+  async function read(): Promise<void> {
+    const [v4, v6, links] = await Promise.all([
+      runIn(netns, ['ip', '-j', 'route', 'show']),
+      runIn(netns, ['ip', '-j', '-6', 'route', 'show']),
+      runIn(netns, ['ip', '-j', 'addr', 'show']),
+    ])
+    routes = hostRoutes([...parse<Route>(v4), ...parse<Route>(v6)])
+    addresses = new Set(
+      parse<Link>(links).flatMap((link) =>
+        (link.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
+      ),
+    )
+    problem = null
+    for (const listener of listeners) listener()
+  }
+
+  function reread(): void {
+    clearTimeout(settling)
+    settling = setTimeout(() => {
+      read().catch((error) => {
+        problem = `cannot read the routes of the node: ${messageOf(error)}`
+        deps.reporter.log.warn({ error: messageOf(error) }, 'routes not read')
+      })
+    }, settleMs)
+  }
+
+  function watch(): void {
+    const [file, ...args] = [
+      ...(netns === null ? [] : ['ip', 'netns', 'exec', netns]),
+      'ip',
+      'monitor',
+      'route',
+      'address',
+    ]
+    monitor = spawn(file as string, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    monitor.stdout?.on('data', reread)
+    monitor.on('error', () => {})
+    monitor.on('close', () => {
+      if (stopped) return
+      restart = setTimeout(() => {
+        watch()
+        reread()
+      }, restartMs)
+    })
+  }
+
+  return {
+    name: 'interfaces',
+    interfaceOf: (ip) => routes.get(ip) ?? null,
+    isHost: (ip) => addresses.has(ip),
+    onChange: (listener) => void listeners.add(listener),
+    async start() {
+      stopped = false
+      watch()
+      await read()
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(settling)
+      clearTimeout(restart)
+      const child = monitor
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+      const gone = new Promise<void>((resolve) => child.once('close', () => resolve()))
+      child.kill()
+      await gone
+    },
+    health: () => (problem === null ? { state: 'ok' } : { state: 'degraded', reason: problem }),
+  }
+}
+
+/** Routes to single addresses: address -> interface. */
+export function hostRoutes(routes: readonly Route[]): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const { dst, dev } of routes) {
+    if (dst === undefined || dev === undefined || dst === 'default' || dst.includes('/')) continue
+    found.set(dst, dev)
+  }
+  return found
+}
+
+function parse<T>(text: string): T[] {
+  return text.trim() === '' ? [] : (JSON.parse(text) as T[])
+}
