@@ -24,7 +24,7 @@ export function parseMoment(text: string, name: string, now: number): number {
     return now + (relative[1] === '-' ? -distance : distance)
   }
   // A query string turns the + of an offset into a space.
-  const absolute = text.replace(/ (?=\d\d:\d\d$)/, '+')
+  const absolute = text.replace(/(?<=T\S+) (?=\d\d:\d\d$)/, '+')
   if (/^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/i.test(absolute)) {
     const zoned = /(Z|[+-]\d\d:?\d\d)$/i.test(absolute.slice(10))
       ? absolute

@@ -2,7 +2,7 @@ import { MargayError } from '@margay/kit/errors'
 import type { Labels } from '@margay/schemas'
 
 const requirement =
-  /^\s*(?:(?<absent>!)\s*(?<absentKey>[^\s=!(),]+)|(?<key>[^\s=!(),]+)\s*(?:(?<operator>==|=|!=)\s*(?<value>[^\s=!(),]*)|\s(?<set>in|notin)\s*\((?<values>[^()]*)\))?)\s*$/
+  /^\s*(?:(?<absent>!)\s*(?<absentKey>[\w./-]+)|(?<key>[\w./-]+)\s*(?:(?<operator>==|=|!=)\s*(?<value>[\w.-]*)|\s(?<set>in|notin)\s*\((?<values>[^()]*)\))?)\s*$/
 
 /**
  * Reads a Kubernetes label selector (`app=web,tier!=db,env in (a, b),!legacy`), as list requests carry it.

@@ -13,8 +13,6 @@ export function addConsole(server: Server, { dir }: { readonly dir: string }): v
   if (isBuilt) {
     server.register(fastifyStatic, {
       root: dir,
-      wildcard: true,
-      index: false,
       cacheControl: false,
       setHeaders(reply, path) {
         const isHashed = path.startsWith(join(dir, 'assets'))

@@ -282,7 +282,6 @@ describe('rules of the cluster', () => {
     expect(await rulesOf('dataSet: dns, query: "", aggregateBy: [dest_namespace]')).toEqual(['field-exists'])
     expect(
       await rulesOf(
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: variables of a template
         "dataSet: flows, aggregateBy: [dest_namespace], metric: count, condition: gt, threshold: 1, summary: '${count} in ${dest_namespace} by ${source_name}'",
       ),
     ).toEqual(['template-variable'])
