@@ -81,7 +81,7 @@ export function createKafkaLog(config: KafkaLogConfig, deps: { readonly reporter
       const kafka = createKafka(config, reporter)
       const catalog = createCatalog(kafka, watch, config.replicationFactor)
       const writer = createWriter(kafka, catalog, watch, config.clientId)
-      const opened = { kafka, catalog, groups: createGroups(catalog), writer, ending: createEnding() }
+      const opened = { kafka, catalog, groups: createGroups(kafka, catalog, watch), writer, ending: createEnding() }
       open = opened
       try {
         await catalog.create(config.topics)

@@ -1,6 +1,8 @@
+import type { Kafka } from 'kafkajs'
 import { MargayError } from '../../errors.ts'
 import type { Position } from '../../event-log.ts'
 import type { Catalog } from './catalog.ts'
+import type { Watch } from './client.ts'
 
 /** Offsets of consumer groups. */
 export interface Groups {
@@ -11,8 +13,32 @@ export interface Groups {
   beginAtEnd(group: string, topics: readonly string[]): Promise<void>
 }
 
+type Offsets = { partition: number; offset: string }[]
+
 /** Makes the groups of a client. */
-export function createGroups(catalog: Catalog): Groups {
+export function createGroups(kafka: Kafka, catalog: Catalog, watch: Watch): Groups {
+  /** Commits offsets of a group that nobody is in: joins it, reads nothing, leaves. kafkajs's own way waits five seconds for a fetch. */
+  async function put(group: string, topic: string, partitions: Offsets): Promise<void> {
+    const member = kafka.consumer({ groupId: group, maxWaitTimeInMs: 50, allowAutoTopicCreation: false })
+    try {
+      await watch.run('offset of a group not moved', async () => {
+        const joined = new Promise<void>((resolve, reject) => {
+          member.on(member.events.GROUP_JOIN, () => resolve())
+          member.on(member.events.CRASH, ({ payload }) => reject(payload.error))
+        })
+        joined.catch(() => {}) // seen below, unless connecting fails first
+        await member.connect()
+        await member.subscribe({ topics: [topic], fromBeginning: true })
+        await member.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: async () => {} })
+        member.pause([{ topic }])
+        await joined
+        await member.commitOffsets(partitions.map((entry) => ({ topic, ...entry })))
+      })
+    } finally {
+      await member.disconnect().catch(() => {})
+    }
+  }
+
   async function committed(group: string, topic: string): Promise<{ partition: number; offset: number }[]> {
     await catalog.partitions(topic)
     const [answer] = await catalog.administer('offsets of a group not read', (admin) =>
@@ -42,9 +68,7 @@ export function createGroups(catalog: Catalog): Groups {
           },
         )
       }
-      await catalog.administer('offset of a group not moved', (admin) =>
-        admin.setOffsets({ groupId: group, topic, partitions: [{ partition, offset: String(offset) }] }),
-      )
+      await put(group, topic, [{ partition, offset: String(offset) }])
     },
     async beginAtEnd(group, topics) {
       for (const topic of topics) {
@@ -55,9 +79,7 @@ export function createGroups(catalog: Catalog): Groups {
         const partitions = ends
           .map((offset, partition) => ({ partition, offset: String(offset ?? 0) }))
           .filter(({ partition }) => !known.has(partition))
-        await catalog.administer('offsets of a group not begun', (admin) =>
-          admin.setOffsets({ groupId: group, topic, partitions }),
-        )
+        await put(group, topic, partitions)
       }
     },
   }
