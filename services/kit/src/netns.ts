@@ -45,3 +45,26 @@ export function inNetns<T>(fd: number, action: () => T): T {
     closeSync(home)
   }
 }
+
+const afInet = 2
+const sockStream = 1
+const sockNonblock = 0o4000
+const sockCloexec = 0o2000000
+let socket: ((domain: number, type: number, protocol: number) => number) | undefined
+
+/**
+ * Opens an unconnected IPv4 TCP socket (non-blocking, closed on exec) in the network namespace that the thread is in, and returns
+ * its file descriptor: hand it to `new net.Socket({ fd, readable: true, writable: true })`, then `connect`.
+ * Node itself creates a socket only when it connects, which may be after the namespace was left. Throws NETNS_REFUSED.
+ */
+export function openTcpSocket(): number {
+  socket ??= koffi.load('libc.so.6').func('int socket(int domain, int type, int protocol)') as unknown as (
+    domain: number,
+    type: number,
+    protocol: number,
+  ) => number
+  const fd = socket(afInet, sockStream | sockNonblock | sockCloexec, 0)
+  if (fd < 0)
+    throw new MargayError('NETNS_REFUSED', `cannot open a TCP socket (errno ${koffi.errno()}): raise ulimit -n`)
+  return fd
+}
