@@ -106,7 +106,7 @@ describe('a page of events', () => {
   })
 
   it('is the last day and 100 events unless asked otherwise, and never more than the limit of the configuration', async () => {
-    const { asked, get } = await setUp([], { api: { queryMaxRows: 500 } as never })
+    const { asked, get } = await setUp([], { api: { queryMaxRows: 500 } })
     await get('/v1/flows')
     expect(asked[0]?.query_params.from).toBe(now - 86_400_000)
     expect(asked[0]?.query).toContain('LIMIT 101')
@@ -156,7 +156,7 @@ describe('SQL', () => {
   }
 
   it('runs read-only with the limits of the configuration', async () => {
-    const { asked } = await setUp([{ n: 1 }], { api: { queryMaxRows: 7, queryMaxSeconds: 3 } as never })
+    const { asked } = await setUp([{ n: 1 }], { api: { queryMaxRows: 7, queryMaxSeconds: 3 } })
     expect(await run('SELECT 1 AS n;')).toMatchObject({ rows: [{ n: 1 }], stats: { rowsRead: 50 } })
     expect(asked[0]).toMatchObject({
       query: 'SELECT 1 AS n',
