@@ -80,7 +80,7 @@ export function createEmbeddedLog(
   /** Retention, by whichever process finds it due first. */
   async function maintain({ database, catalog }: Open): Promise<void> {
     const key = Buffer.from('maintained')
-    const due = () => Number(database.facts.get(key)?.toString() ?? 0) + maintenanceMs <= now()
+    const due = () => Math.abs(now() - Number(database.facts.get(key)?.toString() ?? 0)) >= maintenanceMs
     database.refresh()
     database.sweep()
     if (!due()) return
@@ -152,6 +152,7 @@ export function createEmbeddedLog(
     createTopics: async (topics) => need().catalog.create(topics),
     async append(records) {
       const { records: store, news } = need()
+      if (records.length === 0) return []
       const started = performance.now()
       try {
         const positions = await watched(() => store.append(records))
@@ -168,8 +169,13 @@ export function createEmbeddedLog(
       const reading = need()
       for (const topic of options.topics) reading.catalog.find(topic)
       const membership = joinGroup(options, reading)
+      try {
+        await watched(() => membership.renew())
+      } catch (error) {
+        await membership.close().catch(() => {}) // what it may have written expires
+        throw error
+      }
       memberships.add(membership)
-      await membership.renew()
       reading.moves.raise()
       return {
         pause: membership.pause,

@@ -162,12 +162,12 @@ export function decodeRecord(source: Buffer, topic: string, partition: number, o
   }
   const flags = source[1] as number
   const keyEnd = fixed + source.readUInt32BE(14)
-  const headers: Record<string, string> = {}
+  const headers: [string, string][] = []
   let at = keyEnd
   for (let left = source.readUInt16BE(12); left > 0; left -= 1) {
     const nameEnd = at + 2 + source.readUInt16BE(at)
     const valueEnd = nameEnd + 4 + source.readUInt32BE(nameEnd)
-    headers[source.toString('utf8', at + 2, nameEnd)] = source.toString('utf8', nameEnd + 4, valueEnd)
+    headers.push([source.toString('utf8', at + 2, nameEnd), source.toString('utf8', nameEnd + 4, valueEnd)])
     at = valueEnd
   }
   return {
@@ -177,6 +177,6 @@ export function decodeRecord(source: Buffer, topic: string, partition: number, o
     timestamp: source.readUIntBE(2, 6),
     key: (flags & noKey) !== 0 ? null : source.toString('utf8', fixed, keyEnd),
     value: (flags & noValue) !== 0 ? null : source.subarray(at),
-    headers,
+    headers: Object.fromEntries(headers),
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { messageOf } from '../../errors.ts'
 import type { TailOptions } from '../../event-log.ts'
 import { backoff, createEnding } from '../pause.ts'
@@ -59,7 +60,8 @@ export function follow(options: TailOptions, reading: Omit<Reading, 'groups' | '
           options.caughtUp?.()
         }
         failures = 0
-        if (!moved) await news.changed(seen)
+        // Reading is synchronous: without a turn for others a long replay would stop the process.
+        await (moved ? setImmediate() : news.changed(seen))
       } catch (error) {
         failures += 1
         warn({ topics: options.topics, error: messageOf(error) }, 'batch of a tail not handled, will retry')

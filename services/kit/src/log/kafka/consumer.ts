@@ -76,7 +76,7 @@ export function joinGroup(
     const resume = pause()
     const used = client
     void ending.pause(backoff(attempt)).then(() => {
-      if (!ending.isOver && !isPaused && client === used) resume()
+      if (!ending.isOver && !isPaused && client === used) ifRunning(resume)
     })
   }
 
@@ -148,7 +148,7 @@ export function joinGroup(
     },
   }
 
-  /** kafkajs refuses these calls until the client has joined; joining looks at `isPaused` itself. */
+  /** kafkajs refuses these calls until the client has joined and after it left; joining looks at `isPaused` itself. */
   function ifRunning(action: (used: GroupClient) => void): void {
     try {
       if (client !== undefined) action(client)

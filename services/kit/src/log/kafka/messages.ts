@@ -8,11 +8,10 @@ export function toMessage(record: LogRecord, partition: number) {
 
 /** A message as a record. */
 export function toRecord(topic: string, partition: number, message: Message): StoredRecord {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(message.headers ?? {})) {
+  const headers = Object.entries(message.headers ?? {}).map(([name, value]) => {
     const last = Array.isArray(value) ? value.at(-1) : value // Kafka lets a header repeat
-    if (last !== undefined) headers[name] = last.toString()
-  }
+    return [name, last?.toString() ?? '']
+  })
   return {
     topic,
     partition,
@@ -20,7 +19,7 @@ export function toRecord(topic: string, partition: number, message: Message): St
     timestamp: Number(message.timestamp),
     key: message.key === null ? null : message.key.toString(),
     value: message.value,
-    headers,
+    headers: Object.fromEntries(headers),
   }
 }
 
