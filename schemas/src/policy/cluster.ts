@@ -1,0 +1,187 @@
+import type { TierSpec } from '../resources/kinds/tier.ts'
+import { completeResource, keyOf, kindOf } from '../resources/kinds.ts'
+import type { Resource, ResourceKey } from '../resources/resource.ts'
+import { flattenCalicoPolicy } from './calico-policy.ts'
+import { flattenClusterPolicy } from './cluster-policy.ts'
+import { type Compiled, compileProfile, domainKey } from './compile.ts'
+import { createEndpointStore } from './endpoint-store.ts'
+import { type FlatPolicy, policyId } from './flat-policy.ts'
+import { createHostSettings } from './host-settings.ts'
+import { endpointIdentity, networkSetIdentity, outsideIdentity } from './identities.ts'
+import { canonicalAddress } from './ip.ts'
+import { itemOf } from './item.ts'
+import { flattenKubernetesPolicy } from './kubernetes-policy.ts'
+import type { GoverningTier, PolicyModel, Profile } from './model.ts'
+import { createPolicyStore } from './policy-store.ts'
+import { type FlatProfile, profileOf } from './profiles.ts'
+import { createSelectionIndex } from './selection-index.ts'
+import { createServiceDirectory } from './services.ts'
+import { createSetRegistry } from './set-registry.ts'
+
+/** The policy model of a cluster, kept current by giving it every resource that comes, changes or goes. */
+export interface Cluster extends PolicyModel {
+  /**
+   * Takes a new or changed resource; kinds without meaning for policy are ignored. Throws SelectorError or PolicyError when it cannot
+   * be compiled, and then the model is as it was before.
+   */
+  apply(resource: Resource): void
+  remove(key: ResourceKey): void
+}
+
+/** Takes back what a resource did. */
+type Undo = () => void
+
+interface CompiledProfile {
+  readonly flat: FlatProfile
+  readonly compiled: Compiled<Profile>
+  readonly domains: string
+}
+
+export function createCluster(): Cluster {
+  const index = createSelectionIndex()
+  const endpoints = createEndpointStore(index)
+  const hosts = createHostSettings()
+  const nodeOf = (ip: string): string | null => {
+    const owner = endpoints.endpointByIp(ip)
+    return hosts.nodeOf(canonicalAddress(ip)) ?? (owner?.kind === 'hep' ? owner.node : null)
+  }
+  const services = createServiceDirectory({
+    workloads: endpoints.workloads,
+    version: endpoints.version,
+    isNodeAddress: (ip) => nodeOf(ip) !== null,
+  })
+  const sets = createSetRegistry(index, services)
+  const policies = createPolicyStore(index, sets)
+  const profiles = new Map<string, CompiledProfile>()
+  const applied = new Map<ResourceKey, Undo>()
+  const governing = new Map<string, readonly GoverningTier[]>()
+  let revision = 0
+
+  function changed(): void {
+    if (endpoints.takeDomainChange()) policies.refreshDomains()
+    governing.clear()
+    revision++
+  }
+
+  function profile(name: string): Profile | null {
+    const flat = endpoints.profile(name)
+    const had = profiles.get(name)
+    if (had !== undefined && had.flat === flat && had.domains === domainKey(had.compiled)) return had.compiled.value
+    profiles.delete(name)
+    let value: Profile | null = null
+    if (flat !== null) {
+      const compiled = compileProfile(flat, sets)
+      profiles.set(name, { flat, compiled, domains: domainKey(compiled) })
+      value = compiled.value
+    }
+    for (const hold of had?.compiled.holds ?? []) hold.release()
+    return value
+  }
+
+  /** Takes what the resource means, and returns how to take it back; null when it means nothing. */
+  function take(key: ResourceKey, resource: Resource): Undo | null {
+    const policy = flatPolicyOf(resource)
+    if (policy !== null) {
+      policies.put(policy)
+      return () => policies.remove(policyId(policy.ref))
+    }
+    if (resource.kind === 'Tier') {
+      const { order, defaultAction } = (resource.spec ?? {}) as TierSpec
+      const { name } = resource.metadata
+      policies.putTier({
+        name,
+        order: order ?? Number.POSITIVE_INFINITY,
+        defaultAction: defaultAction === 'Pass' ? 'pass' : 'deny',
+      })
+      return () => policies.removeTier(name)
+    }
+    const flat = profileOf(resource)
+    if (flat !== null) {
+      endpoints.putProfile(flat)
+      return () => endpoints.removeProfile(flat.name)
+    }
+    const item = itemOf(resource)
+    if (item !== null) {
+      // A WorkloadEndpoint says more about a pod than the Pod itself.
+      endpoints.put(key, resource.kind === 'Pod' ? 0 : 1, item)
+      return () => endpoints.remove(key)
+    }
+    if (services.put(resource)) return () => services.remove(resource)
+    return hosts.put(resource) ? () => hosts.remove(resource) : null
+  }
+
+  return {
+    get revision() {
+      return revision
+    },
+    apply(given) {
+      if (kindOf(given) === null) return
+      const resource = completeResource(given)
+      const key = keyOf(resource)
+      const undo = take(key, resource)
+      const before = applied.get(key)
+      // A pod that finished is no endpoint any more; anything else is replaced in place.
+      if (undo === null) before?.()
+      if (undo !== null) applied.set(key, undo)
+      else applied.delete(key)
+      if (undo !== null || before !== undefined) changed()
+    },
+    remove(key) {
+      const undo = applied.get(key)
+      if (undo === undefined) return
+      applied.delete(key)
+      undo()
+      changed()
+    },
+    endpoints: endpoints.endpoints,
+    endpoint: endpoints.endpoint,
+    endpointByIp: endpoints.endpointByIp,
+    tiers: policies.tiers,
+    profile,
+    addressSet: sets.get,
+    governing(endpoint, direction, stage = 'normal') {
+      const key = `${direction} ${stage} ${endpoint.key}`
+      let found = governing.get(key)
+      if (found === undefined) {
+        const indexed = endpoints.indexed(endpoint.key)
+        found = indexed === null ? [] : policies.governing(indexed, direction, stage)
+        governing.set(key, found)
+      }
+      return found
+    },
+    replaced: policies.replaced,
+    failsafes: hosts.failsafes,
+    nodeOf,
+    get endpointToHostAction() {
+      return hosts.endpointToHostAction()
+    },
+    identify(ip, from) {
+      const endpoint = endpoints.endpointByIp(ip)
+      if (endpoint !== null) return endpointIdentity(endpoint)
+      const set = endpoints.networkSet(ip, from?.namespace ?? null)
+      return set === null ? outsideIdentity(ip) : networkSetIdentity(set)
+    },
+    service: (ip, port, protocol) => services.at(canonicalAddress(ip), port, protocol),
+  }
+}
+
+function flatPolicyOf(resource: Resource): FlatPolicy | null {
+  switch (resource.kind) {
+    case 'NetworkPolicy':
+      return resource.apiVersion.startsWith('networking.k8s.io/')
+        ? flattenKubernetesPolicy(resource)
+        : flattenCalicoPolicy(resource)
+    case 'GlobalNetworkPolicy':
+    case 'StagedNetworkPolicy':
+    case 'StagedGlobalNetworkPolicy':
+      return flattenCalicoPolicy(resource)
+    case 'StagedKubernetesNetworkPolicy':
+      return flattenKubernetesPolicy(resource)
+    case 'ClusterNetworkPolicy':
+    case 'AdminNetworkPolicy':
+    case 'BaselineAdminNetworkPolicy':
+      return flattenClusterPolicy(resource)
+    default:
+      return null
+  }
+}

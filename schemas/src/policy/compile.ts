@@ -1,0 +1,107 @@
+import type { FlatEntity, FlatPolicy, FlatRule } from './flat-policy.ts'
+import { policyId } from './flat-policy.ts'
+import type { Direction, EntityMatch, Policy, Profile, Rule, SetId } from './model.ts'
+import type { FlatProfile } from './profiles.ts'
+import type { Selection } from './selection-index.ts'
+import type { Selector } from './selector/selector.ts'
+import type { Hold, SetRegistry } from './set-registry.ts'
+
+/** A compiled thing, what it holds, and the selections whose network sets' domain names are part of it. */
+export interface Compiled<T> {
+  readonly value: T
+  readonly holds: readonly Hold[]
+  readonly domainSelections: readonly Selection[]
+}
+
+interface Context {
+  readonly sets: SetRegistry
+  readonly holds: Hold[]
+  readonly domainSelections: Selection[]
+}
+
+/** Resolves the selectors of a policy's rules to address sets. */
+export function compilePolicy(flat: FlatPolicy, sets: SetRegistry): Compiled<Policy> {
+  const context: Context = { sets, holds: [], domainSelections: [] }
+  const rules = (direction: Direction) => flat.rules[direction].flatMap((rule) => compileRule(rule, direction, context))
+  const value: Policy = {
+    ref: flat.ref,
+    id: policyId(flat.ref),
+    staged: flat.staged,
+    order: flat.order,
+    selector: flat.selector.canonical,
+    directions: flat.directions,
+    ingress: rules('ingress'),
+    egress: rules('egress'),
+    doNotTrack: flat.doNotTrack,
+    preDnat: flat.preDnat,
+    applyOnForward: flat.applyOnForward,
+    ...(flat.stagedAction !== null && { stagedAction: flat.stagedAction }),
+  }
+  return { value, holds: context.holds, domainSelections: context.domainSelections }
+}
+
+/** Resolves the selectors of a profile's rules to address sets. */
+export function compileProfile(flat: FlatProfile, sets: SetRegistry): Compiled<Profile> {
+  const context: Context = { sets, holds: [], domainSelections: [] }
+  const value: Profile = {
+    name: flat.name,
+    ingress: flat.ingress.flatMap((rule) => compileRule(rule, 'ingress', context)),
+    egress: flat.egress.flatMap((rule) => compileRule(rule, 'egress', context)),
+  }
+  return { value, holds: context.holds, domainSelections: context.domainSelections }
+}
+
+/**
+ * Compiles one rule. An egress Allow whose destination selects network sets with domain names becomes two rules of one position: to their
+ * addresses, and to the addresses that DNS answers give their names. (All the sets of one side must hold, so one rule cannot say "or".)
+ */
+function compileRule(flat: FlatRule, direction: Direction, context: Context): Rule[] {
+  const { source: flatSource, destination: flatDestination, ...rest } = flat
+  const source = compileEntity(flatSource, flat, 'source', context)
+  const destination = compileEntity(flatDestination, flat, 'destination', context)
+  const rule: Rule = { ...rest, source, destination }
+  if (direction !== 'egress' || flat.action !== 'allow' || flatDestination.selector === null) return [rule]
+  const { selection } = context.sets.selector(flatDestination.selector, context.holds)
+  context.domainSelections.push(selection)
+  const domains = domainsOf([selection])
+  return domains.length === 0 ? [rule] : [rule, { ...rule, destination: { ...destination, sets: [], domains } }]
+}
+
+/** The domain names that were compiled in, as one text: when it differs, the thing must be compiled again. */
+export function domainKey({ domainSelections }: Compiled<unknown>): string {
+  return domainsOf(domainSelections).join(' ')
+}
+
+/** The domain names of the network sets in some selections, sorted. */
+function domainsOf(selections: readonly Selection[]): string[] {
+  const domains = new Set<string>()
+  for (const { members } of selections)
+    for (const { item } of members) for (const domain of item.domains) domains.add(domain)
+  return [...domains].sort()
+}
+
+function compileEntity(
+  entity: FlatEntity,
+  rule: FlatRule,
+  side: 'source' | 'destination',
+  { sets, holds }: Context,
+): EntityMatch {
+  const setOf = (selector: Selector | null): SetId[] => (selector === null ? [] : [sets.selector(selector, holds).id])
+  const portSets = (names: readonly string[]) =>
+    names.map((name) => sets.namedPort({ name, protocol: rule.protocol, selector: entity.selector }, holds))
+  const { service } = entity
+  // A service is its addresses and ports where traffic goes to it, its addresses alone where traffic comes from it.
+  const from = service !== null && side === 'source' ? [sets.service(service, 'net', holds)] : []
+  const to = service !== null && side === 'destination' ? [sets.service(service, 'ip-port', holds)] : []
+  return {
+    sets: [...setOf(entity.selector), ...from],
+    notSets: setOf(entity.notSelector),
+    nets: entity.nets,
+    notNets: entity.notNets,
+    ports: entity.ports.ranges,
+    portSets: [...portSets(entity.ports.names), ...to],
+    notPorts: entity.notPorts.ranges,
+    notPortSets: portSets(entity.notPorts.names),
+    domains: entity.domains,
+  }
+}

@@ -1,0 +1,89 @@
+import type { Action, Direction, PolicyRef, PortRange } from './model.ts'
+import type { Selector } from './selector/selector.ts'
+
+/**
+ * Policy whose selectors are flat (one selector over merged labels, spec 14, 2.3) but not yet resolved to address sets. All kinds of policy
+ * become this, and every fault of a policy shows on the way here.
+ */
+export interface FlatPolicy {
+  readonly ref: PolicyRef
+  readonly staged: boolean
+  readonly stagedAction: 'set' | 'delete' | null
+  readonly order: number
+  readonly selector: Selector
+  readonly directions: readonly Direction[]
+  readonly rules: Readonly<Record<Direction, readonly FlatRule[]>>
+  readonly doNotTrack: boolean
+  readonly preDnat: boolean
+  readonly applyOnForward: boolean
+}
+
+export interface FlatRule {
+  readonly index: number
+  readonly action: Action
+  readonly ipVersion: 4 | 6 | null
+  readonly protocol: number | null
+  readonly notProtocol: number | null
+  readonly icmp: { type: number | null; code: number | null } | null
+  readonly notIcmp: { type: number | null; code: number | null } | null
+  readonly source: FlatEntity
+  readonly destination: FlatEntity
+}
+
+export interface FlatEntity {
+  readonly selector: Selector | null
+  readonly notSelector: Selector | null
+  readonly nets: readonly string[]
+  readonly notNets: readonly string[]
+  readonly ports: Ports
+  readonly notPorts: Ports
+  readonly service: { readonly namespace: string; readonly name: string } | null
+  readonly domains: readonly string[]
+}
+
+/** Ports by number and by name; together one list of alternatives. */
+export interface Ports {
+  readonly ranges: readonly PortRange[]
+  readonly names: readonly string[]
+}
+
+/** A policy that cannot be compiled, and why. */
+export class PolicyError extends Error {
+  readonly code = 'POLICY_INVALID'
+
+  constructor(message: string) {
+    super(message)
+    this.name = 'PolicyError'
+  }
+}
+
+export const anyEntity: FlatEntity = {
+  selector: null,
+  notSelector: null,
+  nets: [],
+  notNets: [],
+  ports: { ranges: [], names: [] },
+  notPorts: { ranges: [], names: [] },
+  service: null,
+  domains: [],
+}
+
+/** A rule that matches every packet. */
+export function anyRule(index: number, action: Action): FlatRule {
+  return {
+    index,
+    action,
+    ipVersion: null,
+    protocol: null,
+    notProtocol: null,
+    icmp: null,
+    notIcmp: null,
+    source: anyEntity,
+    destination: anyEntity,
+  }
+}
+
+/** Unique name of a policy: `<kind>:[<namespace>/]<name>`. */
+export function policyId({ kind, namespace, name }: PolicyRef): string {
+  return `${kind}:${namespace === null ? '' : `${namespace}/`}${name}`
+}
