@@ -14,8 +14,9 @@ export interface LogRecord {
 export interface StoredRecord {
   readonly topic: string
   readonly partition: number
+  /** Grows inside a partition; not dense: compaction, retention and transactions leave gaps. */
   readonly offset: number
-  /** When the log took it, unix milliseconds. */
+  /** When the log took it, unix milliseconds; never goes back inside a partition. */
   readonly timestamp: number
   readonly key: string | null
   readonly value: Buffer | null
@@ -71,7 +72,10 @@ export interface TailOptions {
   readonly topics: readonly string[]
   /** Where to begin: every record, new ones only, or the first at or after a time (unix ms). */
   readonly from: 'earliest' | 'latest' | { readonly time: number }
-  /** Called in order for each partition, with no group and nothing remembered. */
+  /**
+   * Called in order for each partition and one at a time over all of them, with no group and nothing remembered.
+   * A batch that is rejected comes again after a pause, and nothing else before it.
+   */
   handle(batch: Batch): void | Promise<void>
   /** Called once, when everything that the topics held at the start of the tail has been handled. */
   caughtUp?(): void
@@ -79,12 +83,14 @@ export interface TailOptions {
 
 /**
  * The event log: durable, partitioned, replayable. Two adapters pass one contract test: Kafka and embedded (LMDB).
- * A failing log rejects with a MargayError of code LOG_UNAVAILABLE; callers retry.
+ * A failing log rejects with a MargayError of code LOG_UNAVAILABLE within seconds; callers retry (the records of a rejected
+ * append may be there all the same). Naming a topic or partition that does not exist rejects with LOG_TOPIC_UNKNOWN.
+ * Consumers and tails survive an outage of the log by themselves.
  */
 export interface EventLog extends Component {
   /** Makes the topics that do not exist; never shrinks or changes one that does. */
   createTopics(topics: readonly TopicSpec[]): Promise<void>
-  /** Resolves when the records are durable. All are written or none, also across topics. */
+  /** Resolves when the records are durable, with their places. All are written or none, also across topics. */
   append(records: readonly LogRecord[]): Promise<Position[]>
   consume(options: ConsumeOptions): Promise<Consumer>
   /** Follows topics from a position until closed. */
@@ -97,6 +103,6 @@ export interface EventLog extends Component {
   offsetsAt(topic: string, time: number): Promise<{ partition: number; offset: number }[]>
   /** Offsets that the group would read next; partitions it never committed are missing. */
   committed(group: string, topic: string): Promise<{ partition: number; offset: number }[]>
-  /** Moves a group that has no running member, so that it reads from `offset` next. */
+  /** Moves a group that has no running member, so that it reads from `offset` next. Rejects with LOG_GROUP_ACTIVE if it has one. */
   seek(group: string, position: Position): Promise<void>
 }
