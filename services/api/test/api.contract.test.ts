@@ -116,7 +116,7 @@ const aFlow = (i: number): FlowEvent =>
     num_flows_completed: 0,
   }) as FlowEvent
 
-const get = async (path: string) => (await fetch(`${api.url}${path}`)).json() as Promise<Record<string, never>>
+const get = async <T = Record<string, unknown>>(path: string) => (await fetch(`${api.url}${path}`)).json() as Promise<T>
 const runSql = async (query: string) => {
   const headers = { 'content-type': 'application/json' }
   const answer = await fetch(`${api.url}/v1/sql`, { method: 'POST', headers, body: JSON.stringify({ query }) })
@@ -167,10 +167,9 @@ describe('events in ClickHouse', () => {
 
   it('come with SQL that gives the same rows when a person runs it', async () => {
     const q = 'dest_name_aggr = "o\'clock \\\\ {p0:String}" AND action IN {deny} AND dest_ip = fd00::/16'
-    const { events, sql } = (await get(`/v1/flows?${new URLSearchParams({ q, from: 'now-1h' })}`)) as never as {
-      events: unknown[]
-      sql: string
-    }
+    const { events, sql } = await get<{ events: unknown[]; sql: string }>(
+      `/v1/flows?${new URLSearchParams({ q, from: 'now-1h' })}`,
+    )
     expect(events).toHaveLength(12)
     expect((await runSql(sql)).rows).toHaveLength(12)
   })
@@ -237,9 +236,7 @@ describe('the audit log', () => {
     )
     await store(audit, written, 1)
     const q = 'objectRef.name = audited AND verb = patch'
-    const { events } = (await get(`/v1/events/audit?${new URLSearchParams({ q })}`)) as never as {
-      events: AuditEvent[]
-    }
+    const { events } = await get<{ events: AuditEvent[] }>(`/v1/events/audit?${new URLSearchParams({ q })}`)
     expect(events).toMatchObject([
       {
         user: { username: 'alice' },
@@ -272,7 +269,7 @@ describe('reports', () => {
   beforeAll(() => store(report, [made], 1))
 
   it('are listed without contents, read with their document, and downloaded with name and type', async () => {
-    const { reports } = (await get('/v1/reports')) as never as { reports: Record<string, unknown>[] }
+    const { reports } = await get<{ reports: Record<string, unknown>[] }>('/v1/reports')
     expect(reports).toEqual([
       {
         cluster: 'test',
