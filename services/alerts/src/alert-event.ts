@@ -1,5 +1,5 @@
 import { stableId } from '@margay/kit/identity'
-import { type AlertEvent, event as definition, renderTemplate } from '@margay/schemas'
+import { type AlertEvent, event as definition, renderTemplate, templateVariables, valueAt } from '@margay/schemas'
 import type { Alert } from './alert.ts'
 import type { Hit } from './hit.ts'
 import type { Window } from './windows.ts'
@@ -30,13 +30,19 @@ export function alertEvent(
     type: 'global_alert',
     origin: alert.name,
     name: alert.name,
-    description: renderTemplate(alert.summary, hit.record),
+    description: renderTemplate(alert.summary, templateValues(alert.summary, hit.record)),
     severity: alert.severity,
     start_time: Math.max(0, at.window.from),
     end_time: at.window.to,
     ...endpoints(hit.record),
     record: hit.record,
   }
+}
+
+/** Rows of some data sets are nested: a dotted name is then a path. */
+function templateValues(summary: string, record: Hit['record']): Record<string, unknown> {
+  const names = templateVariables(summary)
+  return Object.fromEntries(names.map((name) => [name, record[name] ?? valueAt(record, name.split('.'))]))
 }
 
 function endpoints(record: Readonly<Record<string, unknown>>): Partial<AlertEvent> {
