@@ -297,8 +297,13 @@ describe.each([
     const positions = await log.append([text(left, '1'), text(right, '2'), text(left, '3')])
     expect(positions.map(({ topic }) => topic)).toEqual([left, right, left])
     const seen = collect()
-    const tail = await log.tail({ topics: [left, right], from: 'earliest', handle: seen.handle })
-    await until(() => seen.records.length === 3)
+    let isCaughtUp = false
+    const caughtUp = () => {
+      isCaughtUp = true
+    }
+    const tail = await log.tail({ topics: [left, right], from: 'earliest', handle: seen.handle, caughtUp })
+    await until(() => isCaughtUp)
+    expect(seen.records.length).toBe(3)
     expect([...seen.values].sort()).toEqual(['1', '2', '3'])
     for (const [index, position] of positions.entries()) {
       const [record] = await log.read(position, 1)

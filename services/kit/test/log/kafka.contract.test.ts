@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Broker, startBroker } from '../../../../infra/kafka/broker.ts'
 import type { EventLog } from '../../src/event-log.ts'
@@ -18,7 +19,7 @@ describe('kafka event log', () => {
   }
 
   beforeAll(async () => {
-    broker = await startBroker()
+    broker = await startBroker({ properties: { 'log.cleaner.backoff.ms': '100' } })
   })
   afterAll(async () => {
     for (const log of opened) await log.stop?.()
@@ -49,6 +50,47 @@ describe('kafka event log', () => {
     expect((user + system) / 3_000_000).toBeLessThan(0.05)
     await tail.close()
     await consumer.close()
+  })
+
+  it('reads a topic that the broker has compacted, gaps and all', async () => {
+    const log = await open()
+    const topic = 'cleaned'
+    const admin = new Kafka({ brokers: broker.brokers, logLevel: logLevel.NOTHING }).admin()
+    await admin.connect()
+    const quick = {
+      'cleanup.policy': 'compact',
+      'segment.ms': '50',
+      'min.cleanable.dirty.ratio': '0.01',
+      'delete.retention.ms': '0',
+    }
+    const configEntries = Object.entries(quick).map(([name, value]) => ({ name, value }))
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 1, configEntries }] })
+    await admin.disconnect()
+    for (const key of ['a', 'b', 'a', 'b']) {
+      await log.append([text(topic, `${key} of old`, { key })])
+      await setTimeout(60) // a record that comes after `segment.ms` begins a segment; only closed ones are cleaned
+    }
+    await log.append([{ topic, key: 'a', value: null }])
+    let kept: number[] = []
+    await until(() => {
+      void log.read({ topic, partition: 0, offset: 0 }, 100).then((records) => {
+        kept = records.map(({ offset }) => offset)
+      })
+      return kept.length > 0 && kept.length <= 3
+    })
+    const seen = collect()
+    let isCaughtUp = false
+    const caughtUp = () => {
+      isCaughtUp = true
+    }
+    const tail = await log.tail({ topics: [topic], from: 'earliest', handle: seen.handle, caughtUp })
+    await until(() => isCaughtUp)
+    expect(Object.fromEntries(seen.records.map(({ key, value }) => [key, value?.toString() ?? null]))).toEqual({
+      a: null,
+      b: 'b of old',
+    })
+    expect(await log.offsets(topic)).toEqual([{ partition: 0, earliest: 0, next: 5 }])
+    await tail.close()
   })
 
   it('refuses appends in bounded time while the broker is down, says so, and goes on by itself', async () => {

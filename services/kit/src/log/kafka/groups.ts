@@ -75,7 +75,7 @@ export function createGroups(kafka: Kafka, catalog: Catalog, watch: Watch): Grou
         const count = await catalog.partitions(topic)
         const known = new Set((await committed(group, topic)).map(({ partition }) => partition))
         if (known.size === count || (await isActive(group))) continue
-        const ends = await catalog.read('ends of a topic not found', (reader) => reader.locate(topic, count, 'latest'))
+        const ends = await catalog.read('ends of a topic not found', (reader) => reader.locate(topic, count, 'decided'))
         const partitions = ends
           .map((offset, partition) => ({ partition, offset: String(offset ?? 0) }))
           .filter(({ partition }) => !known.has(partition))

@@ -39,8 +39,11 @@ export interface MessageBatch {
   lastOffset(): string
 }
 
+/** Answer to a fetch for one partition. */
 interface PartitionData {
   readonly partition: number
+  /** Offset before which every transaction is decided: the end, for who reads what is committed. */
+  readonly lastStableOffset: string
 }
 
 /** A connection to a cluster without a consumer group. */
@@ -54,23 +57,27 @@ export interface Cluster {
     topicMetadata: { topic: string; partitionMetadata: PartitionMetadata[] }[]
   }>
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Record<string, number[]>
-  findBroker(options: { nodeId: string }): Promise<{
-    fetch(options: {
-      maxWaitTime: number
-      minBytes: number
-      maxBytes: number
-      isolationLevel: number
-      topics: readonly FetchTopic[]
-    }): Promise<{ responses: { topicName: string; partitions: PartitionData[] }[] }>
-  }>
-  fetchTopicsOffset(
-    topics: readonly ({ topic: string; partitions: { partition: number }[] } & (
-      | { fromBeginning: boolean }
-      | { fromTimestamp: number }
-    ))[],
-  ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>
+  findBroker(options: { nodeId: string }): Promise<BrokerConnection>
 }
 
+/** A connection to one broker. */
+export interface BrokerConnection {
+  fetch(options: {
+    maxWaitTime: number
+    minBytes: number
+    maxBytes: number
+    isolationLevel: number
+    topics: readonly FetchTopic[]
+  }): Promise<{ responses: { topicName: string; partitions: PartitionData[] }[] }>
+  /** Timestamp -1 asks for the end, -2 for the start. */
+  listOffsets(options: {
+    isolationLevel: number
+    topics: readonly { topic: string; partitions: { partition: number; timestamp: number }[] }[]
+  }): Promise<{ responses: { topic: string; partitions: { partition: number; offset: string }[] }[] }>
+}
+
+/** Everything is read, what transactions have not decided yet too. */
+export const readUncommitted = 0
 /** Only committed transactions are read, as kafkajs consumers do. */
 export const readCommitted = 1
 

@@ -2,7 +2,7 @@ import type { Kafka } from 'kafkajs'
 import { MargayError } from '../../errors.ts'
 import type { Position, StoredRecord } from '../../event-log.ts'
 import { fetchWaitMs, patiently } from './client.ts'
-import { type Cluster, createCluster, readCommitted, toBatch } from './internals.ts'
+import { type Cluster, createCluster, readCommitted, readUncommitted, toBatch } from './internals.ts'
 import { toRecord } from './messages.ts'
 
 /** What a fetch gave for one partition. */
@@ -14,8 +14,11 @@ export interface Fetched {
   readonly next: number
 }
 
-/** Where to look in a topic: an end, or a time (unix ms). */
-export type Where = 'earliest' | 'latest' | { readonly time: number }
+/**
+ * Where to look in a topic: its start, its end, the end of what is decided, or a time (unix ms). Records of a transaction
+ * are there, and their append has been answered, a moment before they are decided and can be read.
+ */
+export type Where = 'earliest' | 'latest' | 'decided' | { readonly time: number }
 
 /** Reads without a group, over a connection of its own. After an error it is of no use: close it and make another. */
 export interface Reader {
@@ -40,36 +43,40 @@ export async function openReader(kafka: Kafka, topics: readonly string[]): Promi
     void cluster.disconnect().catch(() => {})
     throw error
   }
+  /** Groups partitions by their leader. */
+  async function leaders<P extends Omit<Position, 'offset'>>(positions: readonly P[]): Promise<Map<string, P[]>> {
+    await cluster.refreshMetadataIfNecessary()
+    const groups = new Map<string, P[]>()
+    for (const position of positions) {
+      const [leader] = Object.keys(cluster.findLeaderForPartitions(position.topic, [position.partition]))
+      if (leader === undefined) throw new Error(`no broker leads partition ${position.partition} of ${position.topic}`)
+      groups.set(leader, [...(groups.get(leader) ?? []), position])
+    }
+    return groups
+  }
+
   return {
     async topics() {
       const { topicMetadata } = await patiently(cluster.metadata({ topics: [] }))
       return new Map(topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata.length]))
     },
     async locate(topic, partitions, where) {
-      await cluster.addMultipleTargetTopics([topic])
-      const query = {
-        topic,
-        partitions: Array.from({ length: partitions }, (_, partition) => ({ partition })),
-        ...(typeof where === 'object' ? { fromTimestamp: where.time } : { fromBeginning: where === 'earliest' }),
+      await patiently(cluster.addMultipleTargetTopics([topic]))
+      const timestamp = typeof where === 'object' ? where.time : where === 'earliest' ? -2 : -1
+      const isolationLevel = where === 'decided' ? readCommitted : readUncommitted
+      const offsets: (number | null)[] = Array.from({ length: partitions }, () => null)
+      const all = offsets.map((_, partition) => ({ topic, partition }))
+      for (const [leader, mine] of await leaders(all)) {
+        const broker = await cluster.findBroker({ nodeId: leader })
+        const query = [{ topic, partitions: mine.map(({ partition }) => ({ partition, timestamp })) }]
+        const { responses } = await patiently(broker.listOffsets({ isolationLevel, topics: query }))
+        for (const { partition, offset } of responses.flatMap((answer) => answer.partitions)) {
+          offsets[partition] = Number(offset) < 0 ? null : Number(offset)
+        }
       }
-      const [answer] = await patiently(cluster.fetchTopicsOffset([query]))
-      const offsets = new Map(answer?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
-      return Array.from({ length: partitions }, (_, partition) => {
-        const offset = offsets.get(partition) ?? -1
-        return offset < 0 ? null : offset
-      })
+      return offsets
     },
-    async leaders(positions) {
-      await cluster.refreshMetadataIfNecessary()
-      const groups = new Map<string, (typeof positions)[number][]>()
-      for (const position of positions) {
-        const [leader] = Object.keys(cluster.findLeaderForPartitions(position.topic, [position.partition]))
-        if (leader === undefined)
-          throw new Error(`no broker leads partition ${position.partition} of ${position.topic}`)
-        groups.set(leader, [...(groups.get(leader) ?? []), position])
-      }
-      return groups
-    },
+    leaders,
     async fetch(leader, positions, maxBytes) {
       const topics = [...new Set(positions.map(({ topic }) => topic))].map((topic) => ({
         topic,
@@ -85,16 +92,23 @@ export async function openReader(kafka: Kafka, topics: readonly string[]): Promi
         isolationLevel: readCommitted,
         topics,
       })
-      return responses.flatMap(({ topicName: topic, partitions }) =>
+      const answers = responses.flatMap(({ topicName: topic, partitions }) =>
         partitions.map((data) => {
-          const { partition } = data
-          const from = positions.find((one) => one.topic === topic && one.partition === partition)?.offset ?? 0
-          const batch = toBatch(topic, String(from), data)
-          const records = batch.messages.map((message) => toRecord(topic, partition, message))
-          const next = batch.rawMessages.length === 0 ? from : Math.max(from, Number(batch.lastOffset()) + 1)
-          return { topic, partition, records, next }
+          const from = positions.find((one) => one.topic === topic && one.partition === data.partition)?.offset ?? 0
+          return { topic, data, from, batch: toBatch(topic, String(from), data) }
         }),
       )
+      // Nothing anywhere, so no limit cut anything off: what lies before the end of a partition has been compacted away.
+      const isEmpty = answers.every(({ batch }) => batch.rawMessages.length === 0)
+      return answers.map(({ topic, data, from, batch }) => {
+        const reached = batch.rawMessages.length > 0 ? Number(batch.lastOffset()) + 1 : from
+        return {
+          topic,
+          partition: data.partition,
+          records: batch.messages.map((message) => toRecord(topic, data.partition, message)),
+          next: Math.max(from, isEmpty ? Number(data.lastStableOffset) : reached),
+        }
+      })
     },
     close: () => cluster.disconnect(),
   }

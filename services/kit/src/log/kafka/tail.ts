@@ -43,7 +43,7 @@ export async function follow(
     for (const topic of options.topics) {
       const count = await catalog.partitions(topic)
       const ends = await reader.locate(topic, count, 'latest')
-      const starts = options.from === 'latest' ? ends : await reader.locate(topic, count, options.from)
+      const starts = await reader.locate(topic, count, options.from === 'latest' ? 'decided' : options.from)
       for (let partition = 0; partition < count; partition += 1) {
         const end = ends[partition] ?? 0
         all.push({ topic, partition, offset: starts[partition] ?? end, end })
