@@ -46,12 +46,12 @@ async function main(): Promise<void> {
     program.exitOverride((error) => {
       process.exit(error.exitCode === 0 ? 0 : usageExit)
     })
-    addServiceCommands(program, context)
     addResourceCommands(program, context)
     addEventCommands(program, context)
     addAlertCommands(program, context)
     addReportCommands(program, context)
     addLabCommands(program, context)
+    addServiceCommands(program, context)
     program
       .command('kinds')
       .description('list the resource kinds')

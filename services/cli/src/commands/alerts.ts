@@ -20,6 +20,8 @@ interface Message {
 export function addAlertCommands(program: Command, context: Context): void {
   program
     .command('alerts')
+    .description('what alerts fired')
+    .command('list', { isDefault: true })
     .description('show what alerts fired, newest first')
     .option('--last <n>', 'how many', '50')
     .option('-o, --output <format>', 'table or json', 'table')

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import type { Context } from '../context.ts'
+import { environmentOf } from '../up/plan.ts'
 import { createScreen } from '../up/screen.ts'
 import { up } from '../up/up.ts'
 
@@ -37,23 +38,39 @@ export function addServiceCommands(program: Command, context: Context): void {
       if (options.nodes !== undefined) process.env.MARGAY_LAB__NODES = options.nodes
       await up(config, createScreen(context.talk), untilSignal())
     })
-  for (const [name, description] of Object.entries(services)) {
-    program
-      .command(name)
-      .description(description)
+  const serve = (command: Command, name: string) =>
+    command
       .option('--check', 'check the configuration and exit')
       .option('--print-config', 'print the configuration in force and exit')
-      .action(async (options: { check?: boolean; printConfig?: boolean }) => {
-        const entry = fileURLToPath(import.meta.resolve(`@margay/${name}/main`))
-        const flags = [...(options.check ? ['--check'] : []), ...(options.printConfig ? ['--print-config'] : [])]
-        const env = name === 'engine' ? { ...process.env, UV_THREADPOOL_SIZE: '16' } : process.env
-        const child = spawn(process.execPath, [...process.execArgv, entry, ...flags], { stdio: 'inherit', env })
-        const pass = (signal: NodeJS.Signals) => child.kill(signal)
-        process.on('SIGTERM', pass)
-        process.on('SIGINT', () => {})
-        context.setExit(await new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1))))
-      })
+      .action((options: ServeOptions) => runService(context, name, options))
+  for (const [name, description] of Object.entries(services)) {
+    // `margay alerts` lists what fired: its service is `margay alerts serve`.
+    const alerts = program.commands.find((command) => command.name() === name)
+    serve(
+      alerts === undefined
+        ? program.command(name).description(description)
+        : alerts.command('serve').description(description),
+      name,
+    )
   }
+}
+
+interface ServeOptions {
+  check?: boolean
+  printConfig?: boolean
+}
+
+/** Runs one service in the foreground; its exit code is passed through. */
+async function runService(context: Context, name: string, options: ServeOptions): Promise<void> {
+  const entry = fileURLToPath(import.meta.resolve(`@margay/${name}/main`))
+  const flags = [...(options.check ? ['--check'] : []), ...(options.printConfig ? ['--print-config'] : [])]
+  const child = spawn(process.execPath, [...process.execArgv, entry, ...flags], {
+    stdio: 'inherit',
+    env: { ...process.env, ...environmentOf(name) },
+  })
+  process.on('SIGTERM', (signal) => child.kill(signal))
+  process.on('SIGINT', () => {})
+  context.setExit(await new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1))))
 }
 
 /** Fires at the first Ctrl-C, SIGTERM or closed terminal; a third ends the process at once. */

@@ -56,14 +56,17 @@ export async function up(config: Config, screen: Screen, end: AbortSignal): Prom
   try {
     screen.step(`starting in ${config.home}`)
     for (const service of servicesOf(config)) readiness.push(launch(service, service, {}))
+    // Agents need the lab's nodes, nothing else: they do not wait for the slowest service.
+    if (config.lab.enabled) {
+      readiness.push(
+        (readiness.at(-1) as Promise<void>).then(async () => {
+          if (lab?.mode !== 'kernel' || end.aborted) return
+          await Promise.all(lab.nodes.map((node) => launch(`agent ${node.name}`, 'agent', agentEnvironment(node))))
+        }),
+      )
+    }
     const ended = new Promise<void>((resolve) => end.addEventListener('abort', () => resolve()))
     await Promise.race([Promise.all(readiness), ended])
-    if (lab?.mode === 'kernel' && !end.aborted) {
-      await Promise.race([
-        Promise.all(lab.nodes.map((node) => launch(`agent ${node.name}`, 'agent', agentEnvironment(node)))),
-        ended,
-      ])
-    }
     if (!end.aborted) {
       announce(config, lab, screen)
       await once(end, 'abort')

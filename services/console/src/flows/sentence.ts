@@ -1,4 +1,6 @@
-import { parseTrace, type TraceEntry } from '@margay/schemas'
+import type { TraceEntry } from '@margay/schemas'
+// Not through the index: the page needs no YAML reader and no validators.
+import { parseTrace } from '@margay/schemas/policy/trace'
 import type { Flow } from '../api.ts'
 
 /** The trace of a flow in the order in which the rules were met. */
