@@ -1,6 +1,6 @@
 import { encodeBlocks } from '@margay/kit/blocks'
 import { type FlowEvent, flow, status, topicOf } from '@margay/schemas'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
   type AskedStatement,
   fakeClickHouse,
@@ -17,16 +17,26 @@ afterEach(async () => {
   api = undefined
 })
 
-/** An API over a ClickHouse that answers with these rows, and what it was asked. */
-async function setUp(rows: object[] = [], options: TestApiOptions = {}) {
+/** What the fake ClickHouse answers next, and what it was asked. */
+let table: { rows: object[]; asked: AskedStatement[] } = { rows: [], asked: [] }
+const clickhouse = fakeClickHouse((statement) => {
+  table.asked.push(statement)
+  return { meta: [], data: table.rows, statistics: { elapsed: 0.0123, rows_read: 50, bytes_read: 1000 } }
+})
+let plain: TestApi
+beforeAll(async () => {
+  plain = await startApi({ clickhouse, now: () => now })
+})
+afterAll(() => plain.stop())
+
+/** An API over a ClickHouse that answers with these rows; one of its own when it has options. */
+async function setUp(rows: object[] = [], options?: TestApiOptions) {
   const asked: AskedStatement[] = []
-  const clickhouse = fakeClickHouse((statement) => {
-    asked.push(statement)
-    return { meta: [], data: rows, statistics: { elapsed: 0.0123, rows_read: 50, bytes_read: 1000 } }
-  })
-  api = await startApi({ clickhouse, now: () => now, ...options })
-  const get = async (url: string) => (await (api as TestApi).app.inject(url)).json()
-  return { api, asked, get }
+  table = { rows, asked }
+  if (options !== undefined) api = await startApi({ clickhouse, now: () => now, ...options })
+  const used = api ?? plain
+  const get = async (url: string) => (await used.app.inject(url)).json()
+  return { api: used, asked, get }
 }
 
 const row = (minute: number) => ({
@@ -151,7 +161,7 @@ describe('a page of events', () => {
 
 describe('SQL', () => {
   const run = async (query: string) => {
-    const answer = await (api as TestApi).app.inject({ method: 'POST', url: '/v1/sql', payload: { query } })
+    const answer = await (api ?? plain).app.inject({ method: 'POST', url: '/v1/sql', payload: { query } })
     return answer.json()
   }
 

@@ -1,14 +1,21 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { startApi, type TestApi } from '../../../../test/harness/api.ts'
 import { createMemoryLog, type MemoryLog } from '../../../../test/harness/memory-log.ts'
 
 let api: TestApi
 let log: MemoryLog
-beforeEach(async () => {
+beforeAll(async () => {
   log = createMemoryLog()
   api = await startApi({ log })
 })
-afterEach(() => api.stop())
+afterAll(() => api.stop())
+afterEach(async () => {
+  log.fail('never')
+  for (const kind of ['pods', 'networksets']) {
+    const list = (await api.app.inject(`/v1/resources/${kind}`)).body
+    await send('POST', '/v1/delete', list, { 'content-type': 'application/json' })
+  }
+})
 
 const yaml = { 'content-type': 'application/yaml' }
 const pods = `apiVersion: v1
@@ -135,11 +142,14 @@ describe('writing', () => {
 
   it('puts one resource: creates, replaces, and refuses a stale version or another name', async () => {
     const url = '/v1/resources/networksets/s?namespace=shop'
-    expect((await send('PUT', url, set('10.0.0.0/8'))).status).toBe(201)
-    expect(await send('PUT', url, set('10.1.0.0/16'))).toMatchObject({ status: 200, body: { result: 'configured' } })
-    expect(await send('PUT', url, set('10.2.0.0/16', ', resourceVersion: "4"'))).toMatchObject({
+    const created = await send('PUT', url, set('10.0.0.0/8'))
+    expect(created).toMatchObject({ status: 201, body: { result: 'created' } })
+    const changed = await send('PUT', url, set('10.1.0.0/16'))
+    expect(changed).toMatchObject({ status: 200, body: { result: 'configured' } })
+    const stale = `, resourceVersion: "${created.body.resource.metadata.resourceVersion}"`
+    expect(await send('PUT', url, set('10.2.0.0/16', stale))).toMatchObject({
       status: 409,
-      body: { code: 'CONFLICT', currentVersion: '5' },
+      body: { code: 'CONFLICT', currentVersion: changed.body.resource.metadata.resourceVersion },
     })
     expect(await send('PUT', '/v1/resources/networksets/t?namespace=shop', set('10.0.0.0/8'))).toMatchObject({
       status: 400,
