@@ -10,23 +10,20 @@ const notNow = new Set([202, 203, 209, 210, 225, 236, 242, 243, 252, 274, 319, 4
 /** Numbers that an insert may meet through no fault of its data: time and memory limits, a killed query. */
 const notNowForInserts = new Set([159, 241, 394])
 
-/** Numbers that say: a value in these rows cannot be stored. */
-const ofTheData = new Set([
-  6, 9, 20, 25, 26, 27, 32, 33, 34, 35, 38, 41, 53, 69, 70, 72, 108, 117, 128, 130, 131, 190, 321, 349, 376, 407, 441,
-  467, 522, 632, 636, 675, 676, 691,
-])
+/** Numbers of what no other rows would change: unknown tables, columns, formats or settings, and who may do what. */
+const ofTheSetup = new Set([16, 36, 47, 48, 60, 62, 73, 81, 115, 164, 192, 193, 194, 291, 497, 516])
 
 /**
  * Turns what the ClickHouse client threw into a MargayError: CLICKHOUSE_UNAVAILABLE when the same request can succeed later,
- * CLICKHOUSE_REFUSED when it cannot. `details.clickhouseCode` is ClickHouse's number, `details.data` is true when rows are at
- * fault.
+ * CLICKHOUSE_REFUSED when it cannot. `details.clickhouseCode` is ClickHouse's number, `details.data` is true when the rows
+ * of an insert are at fault.
  */
 export function clickHouseFailure(error: unknown, what: { readonly url: string; readonly insert: boolean }): unknown {
   if (error instanceof MargayError) return error
   if (error instanceof Error && error.name === 'AbortError') return error
   if (error instanceof ClickHouseError || isTyped(error)) {
     const code = Number(error.code)
-    const details = { clickhouseCode: code, clickhouseName: error.type, data: what.insert && ofTheData.has(code) }
+    const details = { clickhouseCode: code, clickhouseName: error.type, data: what.insert && !ofTheSetup.has(code) }
     const options = { cause: error, details }
     const text = `${error.message.trim()} (${error.type ?? 'unknown'}, code ${code})`
     if (notNow.has(code) || (what.insert && notNowForInserts.has(code)))
