@@ -39,7 +39,7 @@ export function changeEvent(outcome: Outcome, update: UpdateVerb, options: Audit
     responseStatus: { code: result === 'created' ? 201 : 200, status: 'Success' },
   }
   if (isSecret(key)) return { ...about, level: 'Metadata' }
-  return {
+  return withinLimit({
     ...about,
     ...(after === null ? {} : { requestObject: after }),
     ...(object === null ? {} : { responseObject: object }),
@@ -47,7 +47,29 @@ export function changeEvent(outcome: Outcome, update: UpdateVerb, options: Audit
       'authorization.k8s.io/decision': 'allow',
       ...(before === null ? {} : { [beforeAnnotation]: JSON.stringify(before) }),
     },
+  })
+}
+
+/** Largest audit event, characters of JSON: with its block it must fit one record of any event log (1 MB in Kafka). */
+const largestEvent = 768 * 1024
+
+/**
+ * Leaves copies of the object out of an event that is too large, the one that can best be missed first, and says so
+ * in the annotation that Kubernetes uses for this.
+ */
+function withinLimit(event: AuditEvent): AuditEvent {
+  const steps: ((shorter: AuditEvent) => void)[] = [
+    (shorter) => delete shorter.requestObject,
+    (shorter) => delete shorter.annotations?.[beforeAnnotation],
+    (shorter) => delete shorter.responseObject,
+  ]
+  if (JSON.stringify(event).length <= largestEvent) return event
+  const shorter = { ...event, annotations: { ...event.annotations, 'audit.k8s.io/truncated': 'true' } }
+  for (const step of steps) {
+    step(shorter)
+    if (JSON.stringify(shorter).length <= largestEvent) break
   }
+  return shorter
 }
 
 /** What a refused request wanted of one object; a null key when not even that could be read. */
@@ -62,14 +84,14 @@ export interface Refused {
 
 /** The audit event of one object of a request that was refused. */
 export function refusalEvent(refused: Refused, options: AuditOptions): AuditEvent {
-  return {
+  return withinLimit({
     ...envelope(refused.verb, options),
     ...(refused.key === null ? {} : aboutObject(refused.key, refused.object, null)),
     responseStatus: { code: refused.status, status: 'Failure', message: refused.message, reason: refused.code },
     ...(refused.object === null || (refused.key !== null && isSecret(refused.key))
       ? {}
       : { requestObject: refused.object }),
-  }
+  })
 }
 
 /** The audit log is read by more people than may read secrets: of those it keeps who and when, not what. */

@@ -37,7 +37,8 @@ export interface WriteResult {
 export interface ResourceStore extends Component, ClusterView {
   /**
    * Carries out a request wholly or not at all, one request at a time, as one atomic append of records and audit events.
-   * Throws RESOURCE_INVALID, CONFLICT, TIER_BUILT_IN, TIER_NOT_EMPTY, NAMESPACE_BUILT_IN or LOG_UNAVAILABLE.
+   * Throws RESOURCE_INVALID, CONFLICT, TIER_BUILT_IN, TIER_NOT_EMPTY, NAMESPACE_BUILT_IN, RESOURCE_TOO_LARGE or
+   * LOG_UNAVAILABLE.
    */
   write(request: WriteRequest): Promise<WriteResult>
 }
@@ -148,6 +149,12 @@ export function createResourceStore(
       await log.append(records)
       trouble = null
     } catch (error) {
+      if (error instanceof MargayError && error.code === 'LOG_RECORD_TOO_LARGE') {
+        throw new MargayError('RESOURCE_TOO_LARGE', `a resource is larger than the event log takes: ${error.message}`, {
+          status: 413,
+          cause: error,
+        })
+      }
       trouble = messageOf(error)
       throw new MargayError('LOG_UNAVAILABLE', `the event log did not take the change: ${trouble}; try again`, {
         status: 503,

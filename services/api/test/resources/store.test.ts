@@ -361,6 +361,27 @@ describe('audit', () => {
     for (const { value } of log.records(auditTopic)) expect(value?.toString()).not.toContain('aHVudGVyMg==')
   })
 
+  it('leaves copies of an object out when the event would not fit a record of the log', async () => {
+    const { apply, audit } = await setUp()
+    const large = (first: string) => {
+      const nets = Array.from({ length: 22_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
+      return JSON.stringify({
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'GlobalNetworkSet',
+        metadata: { name: 'large' },
+        spec: { nets: [first, ...nets] },
+      })
+    }
+    await apply(large('1.0.0.0/8'))
+    await apply(large('2.0.0.0/8'))
+    const [created, changed] = audit()
+    expect(created?.annotations).not.toHaveProperty(['audit.k8s.io/truncated'])
+    expect(changed?.annotations).toMatchObject({ 'audit.k8s.io/truncated': 'true' })
+    expect(changed).not.toHaveProperty('requestObject')
+    expect(changed).toHaveProperty('responseObject')
+    for (const event of audit()) expect(JSON.stringify(event).length).toBeLessThan(800_000)
+  })
+
   it('tells of refused requests too', async () => {
     const { apply, put, remove, audit, get } = await setUp()
     await apply(policy('a'))
