@@ -38,8 +38,12 @@ const healthyAfterMs = 30_000
 const stopTimeoutMs = 15_000
 const logFileLimit = 10 * 2 ** 20
 
-/** Forks a service, restarts it with back-off when it dies, keeps its log lines in a file. */
-export function createServiceProcess(spec: ServiceSpec, logDir: string, events: ServiceEvents): ServiceProcess {
+/** Forks a service, restarts it with back-off when it dies before `end`, keeps its log lines in a file. */
+export function createServiceProcess(
+  spec: ServiceSpec,
+  { logDir, end }: { readonly logDir: string; readonly end: AbortSignal },
+  events: ServiceEvents,
+): ServiceProcess {
   const entry = fileURLToPath(import.meta.resolve(`${spec.package}/main`))
   let child: ChildProcess | undefined
   let stopping = false
@@ -64,7 +68,8 @@ export function createServiceProcess(spec: ServiceSpec, logDir: string, events: 
     forked.on('exit', (code) => {
       file.end()
       child = undefined
-      if (stopping) return
+      // A signal to the whole group ends services by themselves: that is no crash.
+      if (stopping || end.aborted) return
       if (Date.now() - startedAt > healthyAfterMs) delay = firstDelayMs
       events.onCrash(code, delay)
       timer = setTimeout(start, delay)

@@ -30,7 +30,7 @@ export async function up(config: Config, screen: Screen, end: AbortSignal): Prom
     const isReady = new Promise<void>((resolve) => ready.set(name, resolve))
     const child = createServiceProcess(
       { name, package: `@margay/${service}`, env: { ...shared, ...environmentOf(service), ...env } },
-      logDir,
+      { logDir, end },
       {
         onMessage(message) {
           if (message.lab !== undefined) lab = message.lab as LabMessage
