@@ -1,0 +1,88 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** A service as its own process, as `margay up` runs it. */
+export interface TestService {
+  readonly pid: number
+  /** Asks its operations server. */
+  ask(path: string, body?: unknown): Promise<{ status: number; body: unknown }>
+  /** Ends it cleanly and waits. */
+  stop(): Promise<void>
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>
+}
+
+/** Starts `services/<name>/src/main.ts` with its home folder and waits until it is ready. */
+export async function startService(
+  name: string,
+  home: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<TestService> {
+  const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url))
+  const child: ChildProcess = fork(main, [], {
+    execArgv: ['--import', 'tsx', '--conditions=source'],
+    env: { ...process.env, MARGAY_HOME: home, MARGAY_REPORT__LEVEL: 'error', ...env },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'exit')
+    child.kill(signal)
+    await gone
+  }
+  await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => {
+      throw new Error(`the service ${name} ended with ${code} before it was ready`)
+    }),
+  ])
+  return {
+    pid: child.pid as number,
+    ask: (path, body) => ask(join(home, 'run', `${name}.sock`), path, body),
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+  }
+}
+
+function ask(socketPath: string, path: string, body: unknown): Promise<{ status: number; body: unknown }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        socketPath,
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        headers: { host: 'localhost', 'content-type': 'application/json' },
+      },
+      async (response) => {
+        const chunks: Buffer[] = []
+        for await (const chunk of response) chunks.push(chunk as Buffer)
+        const text = Buffer.concat(chunks).toString()
+        try {
+          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) })
+        } catch {
+          resolve({ status: response.statusCode ?? 0, body: text })
+        }
+      },
+    )
+    sent.on('error', reject)
+    sent.end(body === undefined ? undefined : JSON.stringify(body))
+  })
+}
+
+/** Asks again until `found` gives something; throws with `what` after `timeoutMs`. */
+export async function eventually<T>(
+  what: string,
+  found: () => T | undefined | false | Promise<T | undefined | false>,
+  timeoutMs = 15_000,
+): Promise<T> {
+  const until = Date.now() + timeoutMs
+  for (;;) {
+    const value = await found()
+    if (value !== undefined && value !== false) return value
+    if (Date.now() > until) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
