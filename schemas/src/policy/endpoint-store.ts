@@ -62,15 +62,12 @@ export function createEndpointStore(index: SelectionIndex): EndpointStore {
     return Object.assign(merged, labels)
   }
 
-  function enter(item: Item): void {
+  /** Gives an item the labels it has now, new or known. */
+  function label(item: Item): void {
     const labels = labelsOf(item)
     index.put(item, labels)
-    for (const parent of item.profiles) addTo(heirs, parent, item.key)
     if (item.domains.length > 0) domainsChanged = true
-    if (item.endpoint === null) {
-      sets.put(item)
-      return
-    }
+    if (item.endpoint === null) return
     version++
     endpoints.set(item.key, {
       key: item.key,
@@ -83,6 +80,15 @@ export function createEndpointStore(index: SelectionIndex): EndpointStore {
       ownLabels: item.ownLabels,
       profiles: item.profiles,
     })
+  }
+
+  function enter(item: Item): void {
+    label(item)
+    for (const parent of item.profiles) addTo(heirs, parent, item.key)
+    if (item.endpoint === null) {
+      sets.put(item)
+      return
+    }
     if (item.kind === 'wep') addTo(byNamespace, item.namespace as string, item.key)
     for (const ip of item.nets) {
       // Workloads before hosts, the newest first: an address is reused before its old owner is seen to go.
@@ -131,11 +137,9 @@ export function createEndpointStore(index: SelectionIndex): EndpointStore {
   }
 
   function inherit(name: string): void {
-    for (const key of [...(heirs.get(name) ?? [])]) {
+    for (const key of heirs.get(name) ?? []) {
       const item = index.get(key)?.item
-      if (item === undefined) continue
-      leave(key)
-      enter(item)
+      if (item !== undefined) label(item)
     }
   }
 

@@ -1,0 +1,339 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Cluster } from '../../src/policy/cluster.ts'
+import { selectorId } from '../../src/policy/selector/selector.ts'
+import { keyOf } from '../../src/resources/kinds.ts'
+import type { Resource } from '../../src/resources/resource.ts'
+import {
+  aHost,
+  aNamespace,
+  aNetworkSet,
+  aNode,
+  anObject,
+  aPod,
+  aService,
+  aServiceAccount,
+  aTier,
+  clusterOf,
+  gnp,
+  judged,
+  knp,
+  np,
+  tcp,
+} from './make.ts'
+
+describe('endpoints', () => {
+  test('a pod is one once it has a node and an address, and none when it has finished', () => {
+    const cluster = clusterOf(aPod('a/p', '10.0.0.1', { app: 'x' }, { account: 'robot' }))
+    expect(cluster.endpoint('wep:a/p')).toMatchObject({
+      kind: 'wep',
+      namespace: 'a',
+      name: 'p',
+      nameAggr: 'p',
+      node: 'node1',
+      interfaceName: null,
+      ips: ['10.0.0.1'],
+      ownLabels: { app: 'x' },
+      profiles: ['kns.a', 'ksa.a.robot'],
+    })
+    cluster.apply({ ...aPod('a/p', '10.0.0.1'), status: { phase: 'Succeeded', podIP: '10.0.0.1' } })
+    expect(cluster.endpoint('wep:a/p')).toBeNull()
+    expect(cluster.endpointByIp('10.0.0.1')).toBeNull()
+  })
+
+  test.each<[string, Record<string, unknown>, Record<string, unknown>, readonly string[] | null]>([
+    [
+      'podIPs before podIP',
+      {},
+      { status: { podIP: '1.1.1.1', podIPs: [{ ip: '10.0.0.1' }, { ip: '2001:DB8::1' }] } },
+      ['10.0.0.1', '2001:db8::1'],
+    ],
+    [
+      'an annotation when the status is silent',
+      { 'cni.projectcalico.org/podIP': '10.0.0.5/32' },
+      { status: {} },
+      ['10.0.0.5'],
+    ],
+    [
+      'a released address',
+      { 'cni.projectcalico.org/podIPs': '', 'cni.projectcalico.org/podIP': '10.0.0.5/32' },
+      { status: {} },
+      [],
+    ],
+    ['no address yet', {}, { status: {} }, []],
+    ['the network of the host', {}, { spec: { nodeName: 'n', hostNetwork: true } }, null],
+    ['no node', {}, { spec: {} }, null],
+  ])('%s', (_, annotations, members, ips) => {
+    const pod = aPod('a/p', '10.0.0.1')
+    const given = {
+      ...pod,
+      ...members,
+      metadata: { ...pod.metadata, annotations: annotations as Record<string, string> },
+    }
+    expect(clusterOf(given).endpoint('wep:a/p')?.ips ?? null).toEqual(ips)
+  })
+
+  test('labels are its own, then those of its namespace and account', () => {
+    const cluster = clusterOf(
+      aNamespace('a', { team: 'x' }),
+      aServiceAccount('a', 'robot', { pci: 'true' }),
+      aPod('a/p', '10.0.0.1', { app: 'web', 'pcns.team': 'mine' }, { account: 'robot' }),
+    )
+    expect(cluster.endpoint('wep:a/p')?.labels).toMatchObject({
+      app: 'web',
+      'pcns.team': 'mine',
+      'pcns.projectcalico.org/name': 'a',
+      'pcsa.pci': 'true',
+      'pcsa.projectcalico.org/name': 'robot',
+      'projectcalico.org/namespace': 'a',
+      'projectcalico.org/serviceaccount': 'robot',
+      'projectcalico.org/orchestrator': 'k8s',
+    })
+    cluster.apply(aNamespace('a', { stage: 'prod' }))
+    expect(cluster.endpoint('wep:a/p')?.labels).toMatchObject({ 'pcns.stage': 'prod' })
+  })
+
+  test('a workload endpoint says more than its pod, and the pod is left when it goes', () => {
+    const wep = anObject(
+      'projectcalico.org/v3',
+      'WorkloadEndpoint',
+      'node1-k8s-p-eth0',
+      { spec: { node: 'node1', pod: 'p', interfaceName: 'cali1', ipNetworks: ['10.0.0.2/32'], profiles: ['kns.a'] } },
+      { namespace: 'a' },
+    )
+    const cluster = clusterOf(aPod('a/p', '10.0.0.1'), wep)
+    expect(cluster.endpoint('wep:a/p')).toMatchObject({ interfaceName: 'cali1', ips: ['10.0.0.2'] })
+    cluster.apply(aPod('a/p', '10.0.0.1', { late: 'label' }))
+    expect(cluster.endpoint('wep:a/p')).toMatchObject({ interfaceName: 'cali1' })
+    cluster.remove(keyOf(wep))
+    expect(cluster.endpoint('wep:a/p')).toMatchObject({ interfaceName: null, ips: ['10.0.0.1'] })
+  })
+
+  test('an address belongs to the pod seen last, and to its old owner again when that goes', () => {
+    const late = aPod('a/new', '10.0.0.1')
+    const cluster = clusterOf(aHost('h', '10.0.0.1'), aPod('a/old', '10.0.0.1'), late)
+    expect(cluster.endpointByIp('10.0.0.1')?.key).toBe('wep:a/new')
+    cluster.remove(keyOf(late))
+    expect(cluster.endpointByIp('10.0.0.1')?.key).toBe('wep:a/old')
+  })
+})
+
+describe('address sets', () => {
+  const webs = selectorId('(projectcalico.org/namespace == "a" && app == "web")')
+  const policy = np('a/p', { ingress: [{ action: 'Allow', source: { selector: "app=='web'" } }] })
+
+  test('exist while a rule uses them', () => {
+    const cluster = clusterOf(aPod('a/w', '10.0.0.1', { app: 'web' }))
+    expect(cluster.addressSet(webs)).toBeNull()
+    cluster.apply(policy)
+    expect(cluster.tiers().flatMap((tier) => tier.policies)[0]?.ingress[0]?.source.sets).toEqual([webs])
+    expect([...(cluster.addressSet(webs)?.members ?? [])]).toEqual(['10.0.0.1'])
+    cluster.apply(
+      np('b/q', {
+        namespaceSelector: 'all()',
+        ingress: [
+          { action: 'Allow', source: { selector: "app == 'web'", namespaceSelector: "projectcalico.org/name == 'a'" } },
+        ],
+      }),
+    )
+    cluster.remove(keyOf(policy))
+    expect(cluster.addressSet(webs)).toBeNull()
+  })
+
+  test('are the same object until their members change', () => {
+    const cluster = clusterOf(aPod('a/w', '10.0.0.1', { app: 'web' }), policy)
+    const before = cluster.addressSet(webs)
+    cluster.apply(aPod('a/x', '10.0.0.2'))
+    cluster.apply(aPod('a/w', '10.0.0.1', { app: 'web', more: 'labels' }))
+    expect(cluster.addressSet(webs)).toBe(before)
+    cluster.apply(aPod('a/x', '10.0.0.2', { app: 'web' }))
+    expect([...(cluster.addressSet(webs)?.members ?? [])].sort()).toEqual(['10.0.0.1', '10.0.0.2'])
+    expect([...(before?.members ?? [])]).toEqual(['10.0.0.1'])
+  })
+
+  test('hold no block within another', () => {
+    const cluster = clusterOf(
+      aNetworkSet('s', { nets: ['10.0.0.0/8', '10.1.0.0/16', '2001:db8::/32'] }, { zone: 'x' }),
+      aNetworkSet('t', { nets: ['10.2.3.4', '192.0.2.1/32'] }, { zone: 'x' }),
+      gnp('p', { ingress: [{ action: 'Deny', source: { selector: "zone == 'x'" } }] }),
+    )
+    const set = cluster.addressSet(selectorId('zone == "x"'))
+    expect([...(set?.members ?? [])]).toEqual(['10.0.0.0/8', '192.0.2.1', '2001:db8::/32'])
+    expect(['10.2.3.4', '192.0.2.1', '2001:db8::7', '192.0.2.2'].map((ip) => set?.has(ip))).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ])
+  })
+
+  test('a named port is addresses with protocol and port', () => {
+    const cluster = clusterOf(
+      aPod(
+        'a/w',
+        '10.0.0.1',
+        { app: 'web' },
+        {
+          ports: [
+            { name: 'http', containerPort: 8080 },
+            { name: 'http', containerPort: 53, protocol: 'UDP' },
+          ],
+        },
+      ),
+      np('a/p', {
+        egress: [{ action: 'Allow', protocol: 'TCP', destination: { selector: "app == 'web'", ports: ['http'] } }],
+      }),
+    )
+    const id = cluster.tiers().flatMap((tier) => tier.policies)[0]?.egress[0]?.destination.portSets[0] as string
+    expect([...(cluster.addressSet(id)?.members ?? [])]).toEqual(['10.0.0.1,6,8080'])
+  })
+})
+
+describe('names of addresses', () => {
+  const cluster = clusterOf(
+    aPod('a/web-1', '10.0.0.1', { app: 'web', 'projectcalico.org/x': 'y' }),
+    aHost('edge', '203.0.113.1'),
+    aNetworkSet('wide', { nets: ['198.51.0.0/16'] }),
+    aNetworkSet('narrow', { nets: ['198.51.100.0/24'] }, { zone: 'x' }),
+    aNetworkSet('a/own', { nets: ['198.51.0.0/16'] }),
+    aNetworkSet('b/theirs', { nets: ['192.0.2.0/24'] }),
+    aNode('node1', '172.20.0.1'),
+    aService('a/web', { clusterIP: '10.96.0.1', ports: [{ name: 'http', port: 80, nodePort: 30080 }] }),
+  )
+  const from = cluster.endpoint('wep:a/web-1')
+
+  test.each([
+    ['10.0.0.1', null, { type: 'wep', namespace: 'a', name: 'web-1', labels: ['app=web'] }],
+    ['203.0.113.1', null, { type: 'hep', namespace: '-', name: 'edge', nameAggr: 'edge' }],
+    ['198.51.100.1', null, { type: 'ns', namespace: '-', name: '-', nameAggr: 'narrow', labels: ['zone=x'] }],
+    ['198.51.7.1', null, { type: 'ns', nameAggr: 'wide' }],
+    ['198.51.100.1', from, { type: 'ns', namespace: 'a', nameAggr: 'own' }],
+    ['192.0.2.1', from, { type: 'ns', namespace: 'b', nameAggr: 'theirs' }],
+    ['172.31.0.1', null, { type: 'net', nameAggr: 'pvt', name: '-', namespace: '-' }],
+    ['100.64.0.1', null, { type: 'net', nameAggr: 'pub' }],
+    ['fd00::1', null, { type: 'net', nameAggr: 'pub' }],
+  ])('%s', (ip, other, identity) => {
+    expect(cluster.identify(ip, other)).toMatchObject(identity)
+  })
+
+  test('a service is found by its address, and by its node port on nodes', () => {
+    expect(cluster.service('10.96.0.1', 80, 6)).toMatchObject({
+      namespace: 'a',
+      name: 'web',
+      portName: 'http',
+      port: 80,
+    })
+    expect(cluster.service('172.20.0.1', 30080, 6)).toMatchObject({ name: 'web' })
+    expect(cluster.service('10.0.0.1', 30080, 6)).toBeNull()
+    expect(cluster.service('10.96.0.1', 80, 17)).toBeNull()
+  })
+})
+
+describe('the model over time', () => {
+  test('a policy that cannot be compiled is refused and leaves the model as it was', () => {
+    const cluster = clusterOf(np('a/p', { selector: 'all()' }))
+    const { revision } = cluster
+    expect(() => cluster.apply(np('a/p', { selector: "a = 'b'" }))).toThrow('expected an operator')
+    expect(cluster.revision).toBe(revision)
+    expect(cluster.tiers().flatMap((tier) => tier.policies)).toHaveLength(1)
+  })
+
+  test('built-in tiers come back when their resources go', () => {
+    const cluster = clusterOf(aTier('a', 7))
+    const names = () => cluster.tiers().map(({ name }) => name)
+    expect(names()).toEqual(['a', 'kube-admin', 'default', 'kube-baseline'])
+    const given = anObject('projectcalico.org/v3', 'Tier', 'default', {})
+    cluster.apply(given)
+    cluster.remove(keyOf(given))
+    expect(cluster.tiers().find(({ name }) => name === 'default')).toMatchObject({
+      order: 1_000_000,
+      defaultAction: 'deny',
+    })
+  })
+
+  test('resources without meaning for policy change nothing', () => {
+    const cluster = clusterOf()
+    cluster.apply(anObject('apps/v1', 'Deployment', 'd', { spec: {} }, { namespace: 'a' }))
+    cluster.apply(anObject('example.org/v1', 'Gadget', 'g', {}))
+    expect(cluster.revision).toBe(0)
+  })
+
+  const label = fc.constantFrom({}, { app: 'a' }, { app: 'b' }, { app: 'a', role: 'x' })
+  const name = fc.constantFrom('a', 'bb', 'ccc')
+  const selector = fc.constantFrom('', "app == 'a'", "app != 'a'", "has(role) || app in {'b'}", '!has(app)')
+  const spaces = fc.constantFrom(undefined, 'all()', 'global()', "tier == 'x'", "tier != 'x'")
+  const rule = fc.record({
+    action: fc.constantFrom('Allow', 'Deny', 'Pass'),
+    destination: fc.record({ selector, namespaceSelector: spaces }, { requiredKeys: ['selector'] }),
+  })
+  const policy = fc.record({
+    order: fc.constantFrom(1, 2),
+    selector,
+    egress: fc.array(rule, { maxLength: 2 }),
+    tier: fc.constantFrom('default', 't'),
+  })
+  const resource: fc.Arbitrary<Resource> = fc.oneof(
+    fc
+      .tuple(name, label, fc.boolean())
+      .map(([n, labels, moved]) => aPod(`ns/${n}`, `10.0.0.${n.length}${moved ? 1 : 0}`, labels)),
+    fc
+      .tuple(name, fc.constantFrom('ns', 'other'))
+      .map(([n, space]) => aNetworkSet(`${space}/${n}`, { nets: ['10.0.9.0/24'] }, { app: 'a' })),
+    fc
+      .tuple(name, label, fc.array(fc.constantFrom('*.x.com', 'y.com')))
+      .map(([n, labels, allowedEgressDomains]) => aNetworkSet(n, { nets: ['10.0.9.7'], allowedEgressDomains }, labels)),
+    fc.constantFrom('x', 'y').map((tier) => aNamespace('ns', { tier })),
+    fc.constantFrom('x', 'y').map((tier) => aNamespace('other', { tier })),
+    fc.constantFrom(1, 2_000_000).map((order) => aTier('t', order)),
+    fc.tuple(name, policy).map(([n, spec]) => gnp(n, spec)),
+    fc.tuple(name, policy).map(([n, spec]) => gnp(n, { stagedAction: 'Set', ...spec }, 'StagedGlobalNetworkPolicy')),
+    fc.tuple(name, policy).map(([n, spec]) => np(`ns/${n}`, spec)),
+    name.map((n) =>
+      knp(`ns/${n}`, {
+        podSelector: { matchLabels: { app: 'a' } },
+        egress: [{ to: [{ namespaceSelector: { matchLabels: { tier: 'x' } } }] }],
+      }),
+    ),
+  )
+  const step = fc.tuple(resource, fc.boolean())
+
+  test('is the same whatever way it was reached', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const cluster = clusterOf()
+        const left = new Map<string, Resource>()
+        for (const [given, removed] of steps) {
+          const key = keyOf(given)
+          left.delete(key)
+          if (removed) cluster.remove(key)
+          else {
+            cluster.apply(given)
+            left.set(key, given)
+          }
+          // Looking in between must not change what comes later.
+          cluster.endpointByIp('10.0.0.1')
+          cluster.tiers()
+        }
+        const fresh = clusterOf(...left.values())
+        expect(snapshot(cluster)).toEqual(snapshot(fresh))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+/** Everything that can be asked of a model, in comparable form. */
+function snapshot(cluster: Cluster) {
+  const tiers = cluster.tiers()
+  const rules = tiers.flatMap((tier) => tier.policies).flatMap((policy) => policy.egress)
+  const sets = new Set(rules.flatMap(({ destination }) => destination.sets))
+  const endpoints = [...cluster.endpoints()].map((endpoint) => ({ ...endpoint, labels: { ...endpoint.labels } }))
+  return {
+    tiers,
+    sets: [...sets].sort().map((id) => [id, [...(cluster.addressSet(id)?.members ?? [])].sort()]),
+    endpoints: endpoints.sort((a, b) => (a.key < b.key ? -1 : 1)),
+    verdicts: [10, 11, 20, 21, 30, 31].map((n) =>
+      judged(cluster, tcp(`10.0.0.${n}`, '10.0.9.7', 80, { domain: 'a.x.com' })),
+    ),
+  }
+}
