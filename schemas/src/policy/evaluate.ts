@@ -30,13 +30,33 @@ export function evaluate(model: PolicyModel, packet: Packet): Evaluation {
   const read = readPacket(packet)
   const source = model.endpointByIp(read.source.ip)
   const destination = model.endpointByIp(read.destination.ip)
-  const judged = (mode: Mode) => ({
-    egress: source && judgeEgress(model, source, destination, read, mode),
-    ingress: destination && judgeIngress(model, source, destination, read, mode),
-  })
-  const enforced = judged('enforced')
+  const egress = (mode: Mode) => source && judgeEgress(model, source, destination, read, mode)
+  const ingress = (mode: Mode) => destination && judgeIngress(model, source, destination, read, mode)
+  const enforced = { egress: egress('enforced'), ingress: ingress('enforced') }
   const denied = enforced.egress?.verdict === 'deny' || enforced.ingress?.verdict === 'deny'
-  return { verdict: denied ? 'deny' : 'allow', ...enforced, pending: judged('pending') }
+  return {
+    verdict: denied ? 'deny' : 'allow',
+    ...enforced,
+    pending: {
+      egress: source && hasPreview(model, source, 'egress') ? egress('pending') : enforced.egress,
+      ingress: destination && hasPreview(model, destination, 'ingress') ? ingress('pending') : enforced.ingress,
+    },
+  }
+}
+
+/** True when staged policies have a say about an endpoint; most of the time the pending judgement is the enforced one. */
+function hasPreview(model: PolicyModel, endpoint: Endpoint, direction: Direction): boolean {
+  return stagesOf(endpoint, direction).some((stage) =>
+    model
+      .governing(endpoint, direction, stage)
+      .some(({ policies }) => policies.some((policy) => policy.staged || model.replaced(policy))),
+  )
+}
+
+/** The stages at which policy acts on the first packet of a connection, in order. */
+function stagesOf({ kind }: Endpoint, direction: Direction): readonly Stage[] {
+  if (kind === 'wep') return ['normal']
+  return direction === 'ingress' ? ['untracked', 'pre-dnat', 'normal'] : ['untracked', 'normal']
 }
 
 function judgeEgress(
@@ -78,14 +98,8 @@ function judge(
   mode: Mode,
 ): Judgement {
   const trace: TraceEntry[] = []
-  const stages: readonly Stage[] =
-    endpoint.kind === 'wep'
-      ? ['normal']
-      : direction === 'ingress'
-        ? ['untracked', 'pre-dnat', 'normal']
-        : ['untracked', 'normal']
   if (endpoint.kind === 'hep' && isFailsafe(model, direction, packet)) return outsidePolicy('allow')
-  for (const stage of stages) {
+  for (const stage of stagesOf(endpoint, direction)) {
     const verdict = walkTiers(model, endpoint, direction, packet, { mode, stage, trace })
     if (verdict !== null) return { verdict, trace }
   }

@@ -87,9 +87,7 @@ export const globalNetworkPolicySpec = Type.Object({ ...common, ...global })
 export const stagedNetworkPolicySpec = Type.Object({ ...common, ...staged })
 export const stagedGlobalNetworkPolicySpec = Type.Object({ ...common, ...global, ...staged })
 
-/** The union of what the four kinds may hold: what the compiler reads. */
-export const anyPolicySpec = stagedGlobalNetworkPolicySpec
-
 export type EntityRuleSpec = Static<typeof entityRule>
 export type RuleSpec = Static<typeof rule>
-export type PolicySpec = Static<typeof anyPolicySpec>
+/** What the four kinds may hold between them: what the compiler reads. */
+export type PolicySpec = Static<typeof stagedGlobalNetworkPolicySpec>

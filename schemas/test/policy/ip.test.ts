@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  type Address,
+  type Cidr,
   canonicalAddress,
   canonicalCidrs,
   cidrContains,
