@@ -22,5 +22,6 @@ export const errors = {
   SERVICE_UNAVAILABLE: 'the service that answers this question does not run or does not answer',
   CLICKHOUSE_UNAVAILABLE: 'ClickHouse does not answer',
   LOG_UNAVAILABLE: 'the event log does not answer; nothing was written',
+  ADDRESS_UNAVAILABLE: 'the address and port to listen on are taken or not of this machine; the API does not start',
   INTERNAL: 'a defect of the API; the log holds the details under the same request id',
 } as const

@@ -20,10 +20,13 @@ export interface Pulse extends Component {
 
 /** Heartbeats come every few seconds; three missed ones are no accident. */
 const staleAfterMs = 15_000
-/** Silent services are shown for this long, then forgotten. */
+/** A service that falls silent is shown for this long, then forgotten. */
 const forgetAfterMs = 10 * 60_000
 
-/** Follows the status topic, from a few minutes back on. */
+/** Services of an earlier run that do not speak any more are not missed: at the start, only so much is read back. */
+const lookBackMs = 60_000
+
+/** Follows the status topic. */
 export function createPulse(deps: { readonly log: EventLog; readonly now: () => number }): Pulse {
   const newest = new Map<string, StatusEvent>()
   let tail: { close(): Promise<void> } | undefined
@@ -56,7 +59,7 @@ export function createPulse(deps: { readonly log: EventLog; readonly now: () => 
     async start() {
       tail = await deps.log.tail({
         topics: [topicOf(status)],
-        from: { time: deps.now() - forgetAfterMs },
+        from: { time: deps.now() - lookBackMs },
         handle({ records }) {
           for (const record of records) for (const line of linesOf(record)) take(line)
         },

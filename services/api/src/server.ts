@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Component } from '@margay/kit/component'
 import { type Config, readSecret } from '@margay/kit/config'
+import { MargayError } from '@margay/kit/errors'
 import type { FastifyInstance } from 'fastify'
 import { requireSafeListener } from './access.ts'
 import { createApp } from './app.ts'
@@ -34,7 +35,13 @@ export function createApiServer(
         { access: { host: config.host, allowedHosts: config.allowedHosts, token }, consoleDir: deps.consoleDir },
         deps.context,
       )
-      await app.listen({ host: config.host, port: config.port })
+      await app.listen({ host: config.host, port: config.port }).catch((cause: NodeJS.ErrnoException) => {
+        throw new MargayError(
+          'ADDRESS_UNAVAILABLE',
+          `cannot listen on ${config.host} port ${config.port} (${cause.code}): end what uses it, or set api.port`,
+          { cause },
+        )
+      })
       port = (app.server.address() as AddressInfo).port
       deps.context.reporter.log.info({ host: config.host, port }, 'listening')
     },

@@ -1,5 +1,13 @@
 import { MargayError } from '@margay/kit/errors'
-import { definitionOf, type EventDefinition, parseQuery, type Query, QueryError } from '@margay/schemas'
+import {
+  definitionOf,
+  type EventDefinition,
+  type Expression,
+  joined,
+  parseQuery,
+  type Query,
+  QueryError,
+} from '@margay/schemas'
 import { parseCursor } from './cursor.ts'
 import type { PageRequest } from './page.ts'
 import { parseMoment } from './time.ts'
@@ -27,6 +35,17 @@ export function queryOf(text: string | undefined, definition: EventDefinition): 
   }
 }
 
+/** A query for what another selects (null: everything) and none of the hidden ones does. */
+export function without(query: Query | null, definition: EventDefinition, hidden: readonly Query[]): Query | null {
+  const nots = hidden.flatMap(({ expression }): Expression[] =>
+    expression === null ? [] : [{ kind: 'not', operand: expression }],
+  )
+  if (nots.length === 0) return query
+  const wanted = query?.expression ?? null
+  const expression = joined('and', wanted === null ? nots : [wanted, ...nots])
+  return { definition, expression, unusedSubstitutions: [] }
+}
+
 /** The parameters of a page, as they come in a URL. */
 export interface PageParameters {
   readonly q?: string
@@ -45,14 +64,14 @@ const skew = 5 * 60_000
 export function pageRequestOf(
   parameters: PageParameters,
   definition: EventDefinition,
-  { now, maxRows }: { readonly now: number; readonly maxRows: number },
+  { now, maxRows, hidden = [] }: { readonly now: number; readonly maxRows: number; readonly hidden?: readonly Query[] },
 ): PageRequest {
   const { q, from, to, limit = 100, order = 'desc', cursor } = parameters
   const end = to === undefined ? now + skew : parseMoment(to, 'to', now)
   const start = from === undefined ? Math.min(end, now) - day : parseMoment(from, 'from', now)
   if (start >= end) throw new MargayError('REQUEST_INVALID', 'from must be before to', { status: 400 })
   return {
-    query: queryOf(q, definition),
+    query: without(queryOf(q, definition), definition, hidden),
     from: Math.max(0, start),
     to: end,
     order,

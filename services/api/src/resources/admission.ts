@@ -1,6 +1,6 @@
 import { MargayError } from '@margay/kit/errors'
 import { builtInTiers, type Problem, type Resource, type ResourceKey } from '@margay/schemas'
-import { alertProblems } from './alert-admission.ts'
+import { alertProblems, eventQueryProblems } from './alert-admission.ts'
 import { builtInNamespaces } from './built-in.ts'
 import type { ClusterView, Outcome } from './plan.ts'
 
@@ -19,6 +19,7 @@ const tieredPlurals = [
 ] as const
 const tierPlural = 'tiers.projectcalico.org'
 const alertPlural = 'globalalerts.projectcalico.org'
+const eventQueryPlurals = ['alertexceptions.projectcalico.org', 'securityeventwebhooks.projectcalico.org']
 
 /** `<plural>.<group>` of a key. */
 export const pluralOf = (key: ResourceKey) => key.slice(0, key.indexOf('/'))
@@ -64,6 +65,7 @@ export function admissionProblems(
       found.push(...tierReferenceProblems(document.resource, names))
     if (plural === tierPlural) found.push(...tierProblems(document.resource, tiers))
     if (plural === alertPlural) found.push(...alertProblems(document.resource))
+    if (eventQueryPlurals.includes(plural)) found.push(...eventQueryProblems(document.resource))
     return found.map((problem) => located(problem, document))
   })
 }

@@ -1,6 +1,7 @@
 import {
   definitionOf,
   type EventDefinition,
+  event,
   findField,
   type GlobalAlertSpec,
   type Problem,
@@ -23,12 +24,24 @@ export function alertProblems(alert: Resource): Problem[] {
 }
 
 function queryProblems({ query = '', substitutions = [] }: GlobalAlertSpec, definition: EventDefinition): Problem[] {
+  const known = substitutions.map(({ name, values = [] }) => ({ name, values }))
+  return parseProblems(() => parseQuery(query, definition, { substitutions: known }), 'spec.query')
+}
+
+/** Checks the query over alert events that an AlertException hides, or that a SecurityEventWebhook passes on. */
+export function eventQueryProblems(resource: Resource): Problem[] {
+  const { selector, query } = resource.spec as { selector?: string; query?: string }
+  const member = selector === undefined ? 'query' : 'selector'
+  return parseProblems(() => parseQuery(selector ?? query ?? '', event), `spec.${member}`)
+}
+
+function parseProblems(parse: () => void, path: string): Problem[] {
   try {
-    parseQuery(query, definition, { substitutions: substitutions.map(({ name, values = [] }) => ({ name, values })) })
+    parse()
     return []
   } catch (error) {
     if (!(error instanceof QueryError)) throw error
-    return [problem('spec.query', 'query-parses', `${error.message} (at character ${error.position + 1} of the query)`)]
+    return [problem(path, 'query-parses', `${error.message} (at character ${error.position + 1} of the query)`)]
   }
 }
 

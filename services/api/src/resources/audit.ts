@@ -1,5 +1,6 @@
 import type { AuditEvent, Resource, ResourceKey } from '@margay/schemas'
 import { nameOf, namespaceOf, pluralOf } from './admission.ts'
+import { declaredPart } from './content.ts'
 import type { Outcome } from './plan.ts'
 
 /** Who asks for a change, and how. */
@@ -41,7 +42,7 @@ export function changeEvent(outcome: Outcome, update: UpdateVerb, options: Audit
   if (isSecret(key)) return { ...about, level: 'Metadata' }
   return withinLimit({
     ...about,
-    ...(after === null ? {} : { requestObject: after }),
+    ...(after === null ? {} : { requestObject: declaredPart(after) }),
     ...(object === null ? {} : { responseObject: object }),
     annotations: {
       'authorization.k8s.io/decision': 'allow',

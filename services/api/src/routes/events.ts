@@ -1,4 +1,4 @@
-import { type EventDefinition, eventOfRow } from '@margay/schemas'
+import { type EventDefinition, eventOfRow, type Query } from '@margay/schemas'
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { deadline } from '../deadline.ts'
@@ -28,9 +28,13 @@ const PageQuery = Type.Object(
 export async function readPage(
   { clickhouse, config, now }: Pick<ApiContext, 'clickhouse' | 'config' | 'now'>,
   definition: EventDefinition,
-  { parameters, signal }: { readonly parameters: PageParameters; readonly signal: AbortSignal },
+  {
+    parameters,
+    signal,
+    hidden = [],
+  }: { readonly parameters: PageParameters; readonly signal: AbortSignal; readonly hidden?: readonly Query[] },
 ) {
-  const request = pageRequestOf(parameters, definition, { now: now(), maxRows: config.api.queryMaxRows })
+  const request = pageRequestOf(parameters, definition, { now: now(), maxRows: config.api.queryMaxRows, hidden })
   const { sql, params } = pageStatement(definition, request)
   const { rows, stats } = await select(clickhouse, sql, {
     params,

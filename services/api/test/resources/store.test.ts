@@ -327,7 +327,7 @@ describe('audit', () => {
       level: 'RequestResponse',
       stage: 'ResponseComplete',
       objectRef: { resource: 'globalnetworkpolicies', name: 'a', apiGroup: 'projectcalico.org', apiVersion: 'v3' },
-      requestObject: second,
+      requestObject: { metadata: { name: 'a' }, spec: second.spec },
       responseObject: second,
       sourceIPs: ['127.0.0.1'],
       userAgent: 'test/1',

@@ -110,6 +110,38 @@ describe('alerts', () => {
     expect((await app.inject('/v1/alerts')).json()).toMatchObject({ alerts: [{ name: 'watch', status: null }] })
   })
 
+  it('keep quiet about what an exception in force hides, unless asked', async () => {
+    const { app, asked } = await setUp(async () => ({ alerts: [] }), [event])
+    const exception = (name: string, times: object) =>
+      JSON.stringify({
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'AlertException',
+        metadata: { name },
+        spec: { description: 'd', selector: `origin = ${name}`, ...times },
+      })
+    const headers = { 'content-type': 'application/json' }
+    for (const payload of [
+      exception('now', { startTime: '2026-02-01T00:00:00Z' }),
+      exception('later', { startTime: '2026-04-01T00:00:00Z' }),
+      exception('over', { startTime: '2026-02-01T00:00:00Z', endTime: '2026-02-02T00:00:00Z' }),
+    ]) {
+      expect((await app.inject({ method: 'POST', url: '/v1/apply', headers, payload })).statusCode).toBe(200)
+    }
+    await app.inject(`/v1/alerts?q=${encodeURIComponent('severity > 5')}`)
+    await app.inject('/v1/alerts?excepted=true')
+    const bound = asked.map(({ query_params }) => Object.values(query_params))
+    expect(bound[0]).toContain('now')
+    expect(bound[0]).toContain(5)
+    expect(bound[0]).not.toContain('later')
+    expect(bound[0]).not.toContain('over')
+    expect(asked[0]?.query).toContain('NOT ')
+    expect(bound[1]).not.toContain('now')
+    const wrong = exception('x', { startTime: '2026-02-01T00:00:00Z', selector: 'colour = red' })
+    expect((await app.inject({ method: 'POST', url: '/v1/apply', headers, payload: wrong })).json()).toMatchObject({
+      problems: [{ rule: 'query-parses', path: 'spec.selector' }],
+    })
+  })
+
   it('send messages, which the inbox lists', async () => {
     const { app, asked } = await setUp(
       async () => ({}),
