@@ -34,9 +34,13 @@ describe('embedded event log', () => {
     return client
   }
 
-  function member(role: string, name: string): Member {
-    const child = spawn(process.execPath, ['--conditions=source', '--import', 'tsx', program, dir, role, name], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+  /** Starts a process that shares the folder; `limit` is the largest file that it may write, in blocks of the shell. */
+  function member(role: string, name: string, limit?: number): Member {
+    const command = [process.execPath, '--conditions=source', '--import', 'tsx', program, dir, role, name]
+    const [file, ...args] =
+      limit === undefined ? command : ['sh', '-c', `ulimit -f ${limit}; exec "$0" "$@"`, ...command]
+    const child = spawn(file as string, args, {
+      stdio: ['ignore', 'pipe', limit === undefined ? 'inherit' : 'ignore'], // lmdb writes failed commits to its errors
     })
     let rest = ''
     const lines: string[] = []
@@ -210,6 +214,16 @@ describe('embedded event log', () => {
     const before = size()
     for (let round = 0; round < 4; round += 1) await fill()
     expect(size()).toBeLessThan(before * 1.5)
+  })
+
+  it('refuses appends when the disk is full, and goes on when there is room', async () => {
+    await makeTopic(log, 'left')
+    const full = member('fill', 'full', 8000)
+    await until(() => full.lines.includes('alive'))
+    expect(full.said('refused')).toEqual(Array.from({ length: 3 }, () => 'LOG_UNAVAILABLE degraded'))
+    const before = (await log.offsets('left'))[0]?.next
+    expect(before).toBeGreaterThan(5)
+    expect(await log.append([text('left', 'room')])).toEqual([{ topic: 'left', partition: 0, offset: before }])
   })
 
   it('says so when the folder holds something else', async () => {

@@ -8,6 +8,7 @@ import { createReporter } from '../../src/reporter.ts'
  *   write    appends to the topics `left` and `right` without end; `acknowledged <value>` when durable
  *   consume  joins group `shared` on `left`; `handled <value>` before each batch is committed
  *   tail     follows `left` from the latest; `heard <value> <unix ms>`
+ *   fill     appends to `left` until it is refused; `refused <code>`, and `alive` a moment later
  *   idle     follows `left` and keeps a member in a group of its own; `used <ms of CPU>` in each second
  */
 const [dir, role, name] = process.argv.slice(2) as [string, string, string]
@@ -50,6 +51,14 @@ const roles: Record<string, () => Promise<void>> = {
         for (const { value } of records) say(`heard ${value} ${now}`)
       },
     })
+  },
+  async fill() {
+    const append = async () => {
+      for (;;) await log.append([{ topic: 'left', key: null, value: Buffer.alloc(100_000) }])
+    }
+    const ends = await Promise.allSettled([append(), append(), append()])
+    for (const end of ends) if (end.status === 'rejected') say(`refused ${end.reason.code} ${log.health?.().state}`)
+    setTimeout(() => say('alive'), 200)
   },
   async idle() {
     await log.tail({ topics: ['left'], from: 'latest', handle: () => {} })

@@ -1,5 +1,6 @@
 import { closeSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
 import { MargayError, messageOf } from '../../errors.ts'
 import { format } from './layout.ts'
@@ -45,6 +46,7 @@ export function openDatabase(dir: string): Database {
       path: dir,
       noSubdir: false,
       overlappingSync: false,
+      eventTurnBatching: false, // its own promise of a failed commit would be rejected with nobody to handle it
       mapSize: mapBytes,
       maxDbs: 16,
       maxReaders: 512,
@@ -68,7 +70,7 @@ export function openDatabase(dir: string): Database {
       let timer: NodeJS.Timeout | undefined
       try {
         const late = new Promise<never>((_, reject) => {
-          timer = setTimeout(
+          timer = globalThis.setTimeout(
             () =>
               reject(unavailable(dir, `did not answer in ${patienceMs / 1000} s; is a process that uses it stopped?`)),
             patienceMs,
@@ -77,7 +79,7 @@ export function openDatabase(dir: string): Database {
         return await Promise.race([root.childTransaction(change), late])
       } catch (cause) {
         if (cause instanceof MargayError) throw cause
-        throw unavailable(dir, 'refused a write', cause)
+        throw unavailable(dir, 'refused a write', await reasonOf(cause))
       } finally {
         clearTimeout(timer)
       }
@@ -129,6 +131,14 @@ function checkMark(path: string): void {
       `${path} is not an event log; move it away to start a new one, or restore it from a copy`,
     )
   }
+}
+
+/** Why a commit failed: lmdb tells it by a second promise, which must be handled or Node ends the process. */
+async function reasonOf(cause: unknown): Promise<unknown> {
+  const { commitError } = cause as { commitError?: Promise<never> }
+  if (commitError === undefined) return cause
+  const told = commitError.catch((reason: unknown) => reason)
+  return Promise.race([told, setTimeout(1000, cause, { ref: false })])
 }
 
 function unavailable(dir: string, what: string, cause?: unknown): MargayError {
