@@ -111,5 +111,5 @@ export async function startLab(options: LabOptions): Promise<TestLab> {
 function documentsOf(manifests: string | Resource | readonly Resource[]): readonly Document[] {
   if (typeof manifests !== 'string')
     return [manifests].flat().map((resource) => ({ resource: resource as Resource, file: 'test' }))
-  return manifests.includes('\n') ? parseDocuments(manifests, 'test').documents : readDocuments(manifests).documents
+  return manifests.includes('\n') ? parseDocuments(manifests, 'test') : readDocuments(manifests).documents
 }

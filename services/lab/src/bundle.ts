@@ -7,6 +7,8 @@ export interface Bundle {
   readonly documents: readonly Document[]
   /** Policies, alerts and reports of the demonstration: published unless users had them before. */
   readonly policies: readonly Resource[]
+  /** What of the manifests could not be used. */
+  readonly notes: readonly string[]
 }
 
 const folder = (name: string) => fileURLToPath(new URL(`../manifests/${name}`, import.meta.url))
@@ -20,9 +22,11 @@ export function readBundle(manifests: string | undefined): Bundle {
     return {
       documents: ['cluster', 'demo'].flatMap((name) => readDocuments(folder(name)).documents),
       policies: readDocuments(folder('policies')).documents.map(({ resource }) => resource),
+      notes: [],
     }
   }
-  return { documents: withCluster(readDocuments(manifests).documents), policies: [] }
+  const { documents, notes } = readDocuments(manifests)
+  return { documents: withCluster(documents), policies: [], notes }
 }
 
 /** The documents, with the bundled name server and outside world where they have none of their own. */

@@ -59,6 +59,7 @@ export function labComponents(
   const announcement: Component = {
     name: 'announcement',
     async start() {
+      for (const note of bundle.notes) reporter.log.warn({ note }, 'a manifest could not be used')
       for (const note of lab.plan.notes) reporter.log.info({ note }, 'in the manifests')
       const told = lab.plan.nodes.map(({ name, netns, ip }) => ({ name, netns, ip }))
       outer.tell({ lab: { mode: network.mode, ...(reason === undefined ? {} : { reason }), nodes: told } })
@@ -77,7 +78,7 @@ export function labComponents(
   }
   const control = createOperationsServer(join(runDir, 'lab.sock'), {
     reporter,
-    routes: controlRoutes({ lab, log, flush, now: Date.now, reason }),
+    routes: controlRoutes({ lab, log, flush, now: Date.now, reason, notes: bundle.notes }),
   })
   const heartbeat = createHeartbeat(
     { intervalMs: milliseconds(config.report.statusInterval), cluster: config.cluster },

@@ -17,6 +17,8 @@ export function controlRoutes(deps: {
   readonly now: () => number
   /** Why the lab is simulated; absent in the kernel. */
   readonly reason?: string | undefined
+  /** What of the manifests could not be used at the start. */
+  readonly notes: readonly string[]
 }): AddRoutes {
   const { lab, reason } = deps
   return (server: Server) => {
@@ -44,7 +46,7 @@ export function controlRoutes(deps: {
         ...(reason === undefined ? {} : { reason }),
         nodes: nodes.map(({ name, netns, ip }) => ({ name, netns: lab.network.mode === 'kernel' ? netns : null, ip })),
         pods: lab.plan.pods.map(podStatus),
-        notes,
+        notes: [...deps.notes, ...notes],
       }
     })
     server.get<{ Params: { namespace: string; name: string } }>('/pods/:namespace/:name', ({ params }) => {

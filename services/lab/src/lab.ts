@@ -73,12 +73,12 @@ export function createLab(
       callers.update(plan)
     },
     add(text, file) {
-      const given = parseDocuments(text, file).documents
+      const given = parseDocuments(text, file)
       const keys = new Set(given.map(identity))
       return change((current) => [...current.filter((document) => !keys.has(identity(document))), ...given])
     },
     remove(text, file) {
-      const keys = new Set(parseDocuments(text, file).documents.map(identity))
+      const keys = new Set(parseDocuments(text, file).map(identity))
       return change((current) => current.filter((document) => !keys.has(identity(document))))
     },
   }

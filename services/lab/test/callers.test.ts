@@ -15,7 +15,7 @@ metadata: {name: a, annotations: {margay.dev/lab-calls: "${calls}"}}
 spec: {containers: [{name: a, image: x}]}
 `,
       'test',
-    ).documents,
+    ),
     { id: 'tst', nodes: 1 },
   )
 

@@ -30,7 +30,7 @@ metadata: {name: search, namespace: dev}
 spec: {type: ExternalName, externalName: www.google.com}
 `,
     'db.yaml',
-  ).documents,
+  ),
 ]
 const plan = makePlan(documents, { id: 'tst', nodes: 2 })
 const zone = zoneOf(plan)

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readBundle } from '../src/bundle.ts'
 import { callUrl } from '../src/manifests/call.ts'
@@ -7,7 +10,7 @@ import { makePlan } from '../src/manifests/plan.ts'
 import { publishedResources } from '../src/manifests/published.ts'
 
 const planOf = (text: string, nodes = 2, previous?: ReturnType<typeof makePlan>) =>
-  makePlan(parseDocuments(text, 'test.yaml').documents, { id: 'tst', nodes, previous })
+  makePlan(parseDocuments(text, 'test.yaml'), { id: 'tst', nodes, previous })
 
 const deployment = (name: string, more = '') => `
 apiVersion: apps/v1
@@ -179,6 +182,20 @@ spec: {template: {spec: {}}}
       'ConfigMap ignored: settings',
       'Widget ignored: w',
     ])
+  })
+
+  it('leaves out of a folder what is not valid, and says where it is', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'margay-manifests-'))
+    const policy = (nets: string) =>
+      `apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: a}\nspec: {nets: [${nets}]}\n`
+    writeFileSync(join(folder, 'a.yaml'), policy('10.0.0.0/8'))
+    writeFileSync(join(folder, 'b.yaml'), policy('$MY_IP/32'))
+    writeFileSync(join(folder, 'c.txt'), 'not a manifest')
+    const { documents, notes } = readBundle(folder)
+    rmSync(folder, { recursive: true })
+    expect(documents.filter(({ resource }) => resource.kind === 'GlobalNetworkSet')).toHaveLength(1)
+    expect(notes).toEqual([expect.stringMatching(/b\.yaml:4 spec\.nets\[0\]: /)])
+    expect(() => readBundle('/nowhere')).toThrow(/cannot read the manifests \/nowhere/)
   })
 
   it('publishes what a cluster would have, complete for the policy model', () => {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { netnsPath } from '@margay/kit/netns'
 import { ipBatch } from './program.ts'
@@ -84,5 +84,9 @@ function markedNetns(id: string): string[] {
 }
 
 function removeEmpty(folder: string): void {
-  if (existsSync(folder) && readdirSync(folder).length === 0) rmSync(folder, { recursive: true })
+  try {
+    rmdirSync(folder)
+  } catch {
+    // Not there, or in use: another lab may write into it at this moment.
+  }
 }

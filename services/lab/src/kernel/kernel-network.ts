@@ -57,15 +57,13 @@ export function createKernelNetwork(
   const runSteps = (steps: readonly Step[]) => eachOf(steps, width, ({ netns, lines }) => ipBatch(netns, lines))
   const nodeNetns = (next: LabPlan, pod: LabPod) => next.nodes.find(({ name }) => name === pod.node)?.netns as string
 
-  async function makeNetns(next: LabPlan, names: readonly string[], fresh: readonly LabPod[]): Promise<void> {
-    journal.record(names)
-    for (const name of names) writeResolvConf(id, name, resolvConf('default', next.nameServerIp))
-    for (const pod of fresh) {
-      if (!pod.hostNetwork) writeResolvConf(id, pod.netns, resolvConf(pod.namespace, next.nameServerIp))
-    }
+  /** Makes namespaces, each with the resolv.conf of the Kubernetes namespace whose short names it uses. */
+  async function makeNetns(next: LabPlan, made: readonly { netns: string; namespace: string }[]): Promise<void> {
+    journal.record(made.map(({ netns }) => netns))
+    for (const { netns, namespace } of made) writeResolvConf(id, netns, resolvConf(namespace, next.nameServerIp))
     await ipBatch(
       null,
-      names.map((name) => `netns add ${name}`),
+      made.map(({ netns }) => `netns add ${netns}`),
     )
   }
 
@@ -94,15 +92,42 @@ export function createKernelNetwork(
     }
   }
 
-  async function ground(next: LabPlan, fresh: readonly LabPod[]): Promise<void> {
+  async function ground(next: LabPlan): Promise<void> {
     const around = groundNetns(next)
-    const ends = fresh.filter(({ hostNetwork }) => !hostNetwork).map(({ netns }) => netns)
-    await makeNetns(next, [...around, ...ends], fresh)
+    await makeNetns(
+      next,
+      around.map((netns) => ({ netns, namespace: 'default' })),
+    )
     for (const netns of around) namespaces.configure(netns, netns === internetOf(id) ? endSettings : routerSettings)
     const [fabric, ...rest] = groundSteps(next)
     await runSteps([fabric as Step])
     await runSteps(rest)
     for (const { netns, name } of next.nodes) servers.open(name, netns, nodePorts, { name, status: 200 })
+  }
+
+  async function attach(next: LabPlan, fresh: readonly LabPod[]): Promise<void> {
+    const ends = fresh.filter(({ hostNetwork }) => !hostNetwork)
+    await makeNetns(next, ends)
+    for (const { netns } of ends) namespaces.configure(netns, endSettings)
+    const steps = ends.map((pod) => podSteps(pod, nodeNetns(next, pod)))
+    const atNodes = next.nodes.map(({ netns }) => ({
+      netns,
+      lines: steps.filter(([at]) => at.netns === netns).flatMap(([at]) => at.lines),
+    }))
+    await runSteps(atNodes)
+    await runSteps(steps.map(([, atPod]) => atPod))
+    for (const pod of fresh) openPod(pod)
+  }
+
+  async function detach(gone: readonly LabPod[]): Promise<void> {
+    for (const pod of gone) closePod(pod)
+    const ends = gone.filter(({ hostNetwork }) => !hostNetwork)
+    for (const pod of ends) {
+      // The device goes at once; the namespace may live on while a program that a user runs holds it.
+      // A pod that did not come up has perhaps no device: then there is nothing to do.
+      if (plan !== undefined) await ipBatch(nodeNetns(plan, pod), podRemoval(pod)).catch(() => {})
+    }
+    await journal.remove(ends.map(({ netns }) => netns))
   }
 
   /** The outside world has one listener for each port; its rules refuse what a host does not answer. */
@@ -128,33 +153,20 @@ export function createKernelNetwork(
       const after = new Map(next.pods.map((pod) => [podKey(pod), pod]))
       const gone = [...before.values()].filter((pod) => !isSame(pod, after.get(podKey(pod))))
       const fresh = next.pods.filter((pod) => !isSame(pod, before.get(podKey(pod))))
-      for (const pod of gone) closePod(pod)
-      const goneNetns = gone.filter(({ hostNetwork }) => !hostNetwork)
-      if (plan !== undefined) {
-        for (const pod of goneNetns) await ipBatch(nodeNetns(plan, pod), podRemoval(pod))
-        await journal.remove(goneNetns.map(({ netns }) => netns))
-      }
-      const isFirst = plan === undefined
-      const freshEnds = fresh.filter(({ hostNetwork }) => !hostNetwork)
-      if (isFirst) await ground(next, fresh)
-      else
-        await makeNetns(
-          next,
-          freshEnds.map(({ netns }) => netns),
-          freshEnds,
-        )
-      for (const pod of freshEnds) namespaces.configure(pod.netns, endSettings)
-      const steps = freshEnds.map((pod) => podSteps(pod, nodeNetns(next, pod)))
-      const atNodes = next.nodes.map(({ netns }) => ({
-        netns,
-        lines: steps.filter(([at]) => at.netns === netns).flatMap(([at]) => at.lines),
-      }))
+      if (plan === undefined) await ground(next)
+      await detach(gone)
       await openOutside(next)
-      plan = next
+      plan = { ...next, pods: next.pods.filter((pod) => !fresh.includes(pod)) }
       zone = zoneOf(next)
-      await runSteps(atNodes)
-      await Promise.all([runSteps(steps.map(([, atPod]) => atPod)), translate(next)])
-      for (const pod of fresh) openPod(pod)
+      try {
+        await attach(next, fresh)
+        await translate(next)
+      } catch (error) {
+        // The pods that did not come up whole are taken away: what is there is what the plan says.
+        await detach(fresh)
+        throw error
+      }
+      plan = next
       pods.set(next.pods.length)
     },
     connect: (caller, target) => dial(caller, target),

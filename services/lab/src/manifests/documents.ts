@@ -9,19 +9,28 @@ export interface Document {
   readonly file: string
 }
 
-/** The objects of a text in the order of the text. Throws LAB_MANIFEST_INVALID that lists every error; warnings are returned. */
-export function parseDocuments(text: string, file: string): { documents: Document[]; warnings: Problem[] } {
-  const { resources, problems } = parseResources(text, file, { keepUnknown: true })
-  const errors = problems.filter((problem) => problem.severity === 'error')
+/** The objects of a text in the order of the text. Throws LAB_MANIFEST_INVALID that lists every error. */
+export function parseDocuments(text: string, file: string): Document[] {
+  const { documents, errors } = readText(text, file)
   if (errors.length > 0) {
-    const lines = errors.map((e) => `  ${e.file ?? file}:${e.line ?? 1} ${e.path}: ${e.message}`)
-    throw new MargayError('LAB_MANIFEST_INVALID', `the manifests are not valid:\n${lines.join('\n')}`, {
+    throw new MargayError('LAB_MANIFEST_INVALID', `the manifests are not valid:\n  ${errors.map(told).join('\n  ')}`, {
       status: 422,
       details: { problems: errors },
     })
   }
-  return { documents: resources.map(({ resource }) => ({ resource, file })), warnings: problems }
+  return documents
 }
+
+function readText(text: string, file: string): { documents: Document[]; errors: Problem[] } {
+  const { resources, problems } = parseResources(text, file, { keepUnknown: true })
+  return {
+    documents: resources.map(({ resource }) => ({ resource, file })),
+    errors: problems.filter(({ severity }) => severity === 'error'),
+  }
+}
+
+const told = ({ file, line, path, message }: Problem) =>
+  `${file}:${line ?? 1} ${path === '' ? '' : `${path}: `}${message}`
 
 /** Files of a folder, its folders included, that hold manifests, in the order of their names; a file stands for itself. Throws LAB_MANIFEST_INVALID. */
 export function manifestFiles(path: string): string[] {
@@ -39,11 +48,14 @@ export function manifestFiles(path: string): string[] {
   }
 }
 
-/** Reads every manifest of a folder (or one file). Throws LAB_MANIFEST_INVALID. */
-export function readDocuments(path: string): { documents: Document[]; warnings: Problem[] } {
-  const parsed = manifestFiles(path).map((file) => parseDocuments(readFileSync(file, 'utf8'), file))
+/**
+ * Reads every manifest of a folder (or one file). An object that is not valid is left out and told in `notes`: a published set may
+ * hold one that a user fills in by hand. Throws LAB_MANIFEST_INVALID when nothing can be read at the path.
+ */
+export function readDocuments(path: string): { documents: Document[]; notes: string[] } {
+  const read = manifestFiles(path).map((file) => readText(readFileSync(file, 'utf8'), file))
   return {
-    documents: parsed.flatMap(({ documents }) => documents),
-    warnings: parsed.flatMap(({ warnings }) => warnings),
+    documents: read.flatMap(({ documents }) => documents),
+    notes: read.flatMap(({ errors }) => errors.map((error) => `left out, not valid: ${told(error)}`)),
   }
 }
