@@ -91,7 +91,7 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
 const unavailable = (message: string) => new MargayError('SERVICE_UNAVAILABLE', message, { status: 503 })
 
 /** A ClickHouse that does not answer. */
-export function absentClickHouse(): ClickHouse {
+function absentClickHouse(): ClickHouse {
   return fakeClickHouse(() => {
     throw Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:8123'), { code: 'ECONNREFUSED' })
   })

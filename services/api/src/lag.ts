@@ -11,7 +11,7 @@ export interface TopicLag {
 }
 
 /** Consumer group of the service that writes the log to ClickHouse. */
-export const storeGroup = 'store'
+const storeGroup = 'store'
 
 /** Blocks whose headers are read to count events; more are taken to be like them. */
 const sample = 20

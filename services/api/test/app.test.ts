@@ -98,6 +98,14 @@ describe('every answer', () => {
   })
 })
 
+describe('a request', () => {
+  it('must arrive within the time and the size of the configuration', async () => {
+    const { app } = await setUp({ api: { requestTimeout: '7s', bodyLimit: '2MiB' } })
+    expect(app.server.requestTimeout).toBe(7000)
+    expect(app.initialConfig.bodyLimit).toBe(2 * 2 ** 20)
+  })
+})
+
 describe('operations', () => {
   it('tell life, readiness with reasons, and metrics by operation', async () => {
     const { app, reporter } = await setUp()
