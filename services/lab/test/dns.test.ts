@@ -48,6 +48,9 @@ const ask = (name: string, type: 'A' | 'AAAA' | 'SRV' | 'PTR', transport: 'udp' 
   return dnsPacket.decode(reply as Buffer)
 }
 
+/** The published types of dns-packet leave it out. */
+const rcodeOf = (packet: object) => (packet as { rcode: string }).rcode
+
 describe('the name server', () => {
   it('answers a service with its cluster IP, whatever the case of the name', () => {
     expect(addresses('kube-dns.kube-system.svc.cluster.local')).toEqual(['10.96.0.10'])
@@ -77,9 +80,9 @@ describe('the name server', () => {
 
   it('says that a name does not exist, or that it has no such record', () => {
     const unknown = ask('nowhere.example', 'A')
-    expect([unknown.rcode, unknown.answers]).toEqual(['NXDOMAIN', []])
+    expect([rcodeOf(unknown), unknown.answers]).toEqual(['NXDOMAIN', []])
     const empty = ask('www.google.com', 'AAAA')
-    expect([empty.rcode, empty.answers]).toEqual(['NOERROR', []])
+    expect([rcodeOf(empty), empty.answers]).toEqual(['NOERROR', []])
     expect(empty.id).toBe(7)
   })
 
