@@ -31,6 +31,12 @@ export interface Cluster extends PolicyModel {
 /** Takes back what a resource did. */
 type Undo = () => void
 
+interface Applied {
+  /** What of the resource has a meaning here, so that other changes (a heartbeat in a status) change nothing. */
+  readonly meaning: string
+  readonly undo: Undo
+}
+
 interface CompiledProfile {
   readonly flat: FlatProfile
   readonly compiled: Compiled<Profile>
@@ -53,7 +59,7 @@ export function createCluster(): Cluster {
   const sets = createSetRegistry(index, services)
   const policies = createPolicyStore(index, sets)
   const profiles = new Map<string, CompiledProfile>()
-  const applied = new Map<ResourceKey, Undo>()
+  const applied = new Map<ResourceKey, Applied>()
   const governing = new Map<string, readonly GoverningTier[]>()
   let revision = 0
 
@@ -118,19 +124,21 @@ export function createCluster(): Cluster {
       if (kindOf(given) === null) return
       const resource = completeResource(given)
       const key = keyOf(resource)
-      const undo = take(key, resource)
       const before = applied.get(key)
+      const meaning = meaningOf(resource)
+      if (before?.meaning === meaning) return
+      const undo = take(key, resource)
       // A pod that finished is no endpoint any more; anything else is replaced in place.
-      if (undo === null) before?.()
-      if (undo !== null) applied.set(key, undo)
+      if (undo === null) before?.undo()
+      if (undo !== null) applied.set(key, { meaning, undo })
       else applied.delete(key)
       if (undo !== null || before !== undefined) changed()
     },
     remove(key) {
-      const undo = applied.get(key)
-      if (undo === undefined) return
+      const before = applied.get(key)
+      if (before === undefined) return
       applied.delete(key)
-      undo()
+      before.undo()
       changed()
     },
     endpoints: endpoints.endpoints,
@@ -163,6 +171,14 @@ export function createCluster(): Cluster {
     },
     service: (ip, port, protocol) => services.at(canonicalAddress(ip), port, protocol),
   }
+}
+
+/** The part of a resource that the model reads, as text that compares. */
+function meaningOf(resource: Resource): string {
+  const item = itemOf(resource)
+  if (item !== null) return JSON.stringify(item)
+  const { name, namespace, labels } = resource.metadata
+  return JSON.stringify({ ...resource, metadata: { name, namespace, labels } })
 }
 
 function flatPolicyOf(resource: Resource): FlatPolicy | null {

@@ -47,6 +47,7 @@ const serviceNameLabel = 'kubernetes.io/service-name'
 export function createServiceDirectory(surroundings: ServiceSurroundings): ServiceDirectory {
   const services = new Map<string, Resource>()
   const slices = new Map<string, Slice>()
+  const slicesOf = new Map<string, Set<Slice>>()
   const endpoints = new Map<string, readonly Backend[]>()
   let version = 0
   let ports: {
@@ -61,10 +62,25 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
     const set = <T>(map: Map<string, T>, value: () => T) => (present ? map.set(key, value()) : map.delete(key))
     if (kind === 'Service') set(services, () => resource)
     else if (kind === 'Endpoints') set(endpoints, () => endpointsBackends(resource))
-    else if (kind === 'EndpointSlice') set(slices, () => readSlice(resource))
+    else if (kind === 'EndpointSlice') replaceSlice(key, present ? readSlice(resource) : null)
     else return false
     version++
     return true
+  }
+
+  function replaceSlice(key: string, slice: Slice | null): void {
+    const had = slices.get(key)
+    if (had !== undefined) {
+      const others = slicesOf.get(had.service)
+      others?.delete(had)
+      if (others?.size === 0) slicesOf.delete(had.service)
+    }
+    if (slice === null) {
+      slices.delete(key)
+      return
+    }
+    slices.set(key, slice)
+    slicesOf.set(slice.service, (slicesOf.get(slice.service) ?? new Set()).add(slice))
   }
 
   function selected(key: string): readonly Backend[] {
@@ -106,8 +122,8 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
     version: () => version + surroundings.version(),
     backends({ namespace, name }) {
       const key = keyOf(namespace, name)
-      const sliced = [...slices.values()].filter(({ service }) => service === key)
-      if (sliced.length > 0) return sliced.flatMap(({ backends }) => backends)
+      const sliced = slicesOf.get(key)
+      if (sliced !== undefined) return [...sliced].flatMap(({ backends }) => backends)
       return endpoints.get(key) ?? selected(key)
     },
     at(ip, port, protocol) {

@@ -36,16 +36,14 @@ export function defineKind(definition: KindDefinition): Kind {
     shortNames,
     apiVersions,
     namespaced,
-    validate(resource) {
+    validate(given) {
       const report = createReport()
+      const resource = withoutNulls(given) as Resource
       checkMetadata(resource, { namespaced, nameRule }, report)
       const { apiVersion: _, kind: __, metadata: ___, ...rest } = resource
       checkStructure(members, rest, [], report)
       const broken = report.findings.some((finding) => finding.severity === 'error')
-      if (!broken) {
-        const plain = withoutNulls(resource) as Resource
-        for (const check of definition.checks ?? []) check(plain, report)
-      }
+      if (!broken) for (const check of definition.checks ?? []) check(resource, report)
       return report.findings.map(({ at, ...finding }): Problem => ({ ...finding, path: printPath(at) }))
     },
     complete(resource) {

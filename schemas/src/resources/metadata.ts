@@ -39,19 +39,19 @@ export function checkMetadata(
   const { name, namespace, labels = {}, annotations = {} } = resource.metadata
   const problem = nameRule(name)
   if (problem !== null) report.error(['metadata', 'name'], 'name', `name ${JSON.stringify(name)} ${problem}`)
-  if (!namespaced && namespace != null && namespace !== '') {
+  if (!namespaced && namespace !== undefined && namespace !== '') {
     report.warning(
       ['metadata', 'namespace'],
       'cluster-scoped',
       `${resource.kind} is not namespaced: the namespace is ignored`,
     )
   }
-  for (const [key, value] of Object.entries(labels ?? {})) {
+  for (const [key, value] of Object.entries(labels)) {
     const broken = keyProblem(key) ?? labelValueProblem(value)
     if (broken !== null) report.error(['metadata', 'labels', key], 'label', `label ${key}: ${broken}`)
   }
   let size = 0
-  for (const [key, value] of Object.entries(annotations ?? {})) {
+  for (const [key, value] of Object.entries(annotations)) {
     size += key.length + value.length
     const broken = keyProblem(key.toLowerCase())
     if (broken !== null) report.error(['metadata', 'annotations', key], 'annotation', `annotation ${key}: ${broken}`)

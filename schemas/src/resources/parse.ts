@@ -39,13 +39,29 @@ export function parseResources(text: string, file?: string, options: ParseOption
   const problems: Problem[] = []
   const where = file === undefined ? {} : { file }
 
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true })
-  for (const document of Array.isArray(documents) ? documents : []) {
+  const refuse = (message: string, line = 1) =>
+    problems.push({ severity: 'error', ...where, line, path: '', rule: 'yaml-syntax', message })
+  let documents: Document[] = []
+  try {
+    const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true })
+    documents = Array.isArray(parsed) ? parsed : []
+  } catch (error) {
+    // The reader gives up on text that nests too deep for its stack.
+    refuse(String(error))
+  }
+  for (const document of documents) {
     for (const { message, pos, severity } of syntaxProblems(document)) {
       problems.push({ severity, ...where, line: lines.linePos(pos).line, path: '', rule: 'yaml-syntax', message })
     }
     if (document.errors.length > 0) continue
-    for (const place of objectsOf(document)) take(place)
+    let places: Place[] = []
+    try {
+      places = objectsOf(document)
+    } catch (error) {
+      // Aliases that multiply without end.
+      refuse(String(error), document.contents?.range ? lineOf(document.contents) : 1)
+    }
+    for (const place of places) take(place)
   }
   return { resources, problems }
 

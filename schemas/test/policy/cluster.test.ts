@@ -238,6 +238,20 @@ describe('the model over time', () => {
     expect(cluster.tiers().flatMap((tier) => tier.policies)).toHaveLength(1)
   })
 
+  test('a change without meaning for policy is no new revision', () => {
+    const pod = aPod('a/p', '10.0.0.1', { app: 'web' })
+    const cluster = clusterOf(pod)
+    const { revision } = cluster
+    cluster.apply({
+      ...pod,
+      metadata: { ...pod.metadata, resourceVersion: '7' },
+      status: { phase: 'Running', podIP: '10.0.0.1', conditions: [] },
+    })
+    expect(cluster.revision).toBe(revision)
+    cluster.apply(aPod('a/p', '10.0.0.1', { app: 'api' }))
+    expect(cluster.revision).toBe(revision + 1)
+  })
+
   test('built-in tiers come back when their resources go', () => {
     const cluster = clusterOf(aTier('a', 7))
     const names = () => cluster.tiers().map(({ name }) => name)

@@ -109,6 +109,7 @@ describe('the selector language', () => {
     ['has(a', 3],
     ["a == 'b'\n", 8],
     [`${'x'.repeat(513)} == 'b'`, 0],
+    [`${'('.repeat(100_000)}`, 256],
   ])('%j is refused at %i', (text, position) => {
     try {
       parseSelector(text)

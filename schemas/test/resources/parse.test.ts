@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createCluster } from '../../src/policy/cluster.ts'
 import { findKind, keyOf, kinds } from '../../src/resources/kinds.ts'
 import { parseResources } from '../../src/resources/parse.ts'
 import { parsePath, printPath } from '../../src/resources/path.ts'
@@ -108,6 +110,72 @@ spec: {selecter: all()}
     const path = ['metadata', 'labels', 'a.b/c', 'x', 3, 'y-z']
     expect(printPath(path)).toBe('metadata.labels["a.b/c"].x[3].y-z')
     expect(parsePath(printPath(path))).toEqual(path)
+  })
+})
+
+describe('whatever the text', () => {
+  const fragments = fc.constantFrom(
+    'apiVersion: v1',
+    'kind: Pod',
+    'metadata:',
+    '  name: x',
+    '- a',
+    '---',
+    '{',
+    '}',
+    '[',
+    ': ',
+    '&a',
+    '*a',
+    '<<: *a',
+    '"',
+    '\t',
+    '|',
+    'spec: {nodeName: 1}',
+  )
+
+  test('reading never throws', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fragments, fc.string()), { maxLength: 12 }),
+        (lines) => void parseResources(lines.join('\n')),
+      ),
+    )
+    expect(parseResources('['.repeat(50_000)).problems[0]?.rule).toBe('yaml-syntax')
+    const bomb = `a: &a [x, x, x, x, x, x, x, x, x]\n${[...'bcdefghi'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`)}]`).join('\n')}`
+    expect(parseResources(bomb).problems[0]?.rule).toBe('yaml-syntax')
+  })
+
+  test('a resource that passes validation completes and compiles', () => {
+    const samples = parseResources(accepted).resources.map(({ resource }) => JSON.stringify(resource))
+    const change = fc.record({
+      sample: fc.constantFrom(...samples),
+      at: fc.nat(),
+      value: fc.oneof(
+        fc.jsonValue({ maxDepth: 2 }),
+        fc.constantFrom('all()', '10.0.0.0/8', 'TCP', 80, '1:2', 'a.example'),
+      ),
+    })
+    fc.assert(
+      fc.property(change, ({ sample, at, value }) => {
+        const places: [Record<string, unknown>, string][] = []
+        const collect = (node: unknown): void => {
+          if (typeof node !== 'object' || node === null) return
+          for (const [name, member] of Object.entries(node)) {
+            places.push([node as Record<string, unknown>, name])
+            collect(member)
+          }
+        }
+        const resource = JSON.parse(sample)
+        collect(resource)
+        const [holder, name] = places[at % places.length] as [Record<string, unknown>, string]
+        holder[name] = value
+        const { resources } = parseResources(JSON.stringify(resource))
+        const cluster = createCluster()
+        for (const { resource: read } of resources) cluster.apply(read)
+      }),
+      { numRuns: 1000 },
+    )
   })
 })
 

@@ -1,10 +1,14 @@
 import { all, type Expression } from './expression.ts'
 import { type Mark, SelectorError, type Token, tokenize } from './lexer.ts'
 
+/** Deeper nesting is nobody's selector, and would exhaust the stack. */
+const deepest = 256
+
 /** Reads a selector into its tree; the empty selector is `all()`. Throws SelectorError. */
 export function parseExpression(text: string): Expression {
   const tokens = tokenize(text)
   let next = 0
+  let depth = 0
   const peek = (): Token => tokens[next] as Token
   const accept = (kind: Mark): boolean => {
     if (peek().kind !== kind) return false
@@ -43,8 +47,10 @@ export function parseExpression(text: string): Expression {
   function primary(): Expression {
     const token = peek()
     if (accept('(')) {
+      if (++depth > deepest) throw new SelectorError(`parentheses nest deeper than ${deepest}`, token.position)
       const inner = or()
       expect(')')
+      depth--
       return inner
     }
     if (accept('all')) return all

@@ -3,7 +3,7 @@ import { parseDuration } from '../duration.ts'
 import type { Report } from '../finding.ts'
 import { type Check, calico, defineKind } from '../kind.ts'
 import type { Resource } from '../resource.ts'
-import { formatted, oneOf, optional, status, stringMap } from '../schema.ts'
+import { formatted, oneOf, optional, status } from '../schema.ts'
 
 const alertSpec = {
   type: optional(oneOf(['RuleBased', 'AnomalyDetection', ''])),
@@ -195,7 +195,6 @@ export const securityEventWebhook = defineKind({
       state: oneOf(['Enabled', 'Disabled', 'Debug', 'Test']),
       query: Type.String(),
       config: variables(),
-      labels: optional(stringMap()),
     }),
     status: status(),
   }),
