@@ -55,6 +55,12 @@ export function addResourceCommands(program: Command, context: Context): void {
     .action((options: { filename: string[] }) => diff(context, options.filename))
 }
 
+/** The plural with its group where it has one: two kinds are called networkpolicies. */
+function qualified(kind: Kind): string {
+  const [group, version] = (kind.apiVersions[0] ?? 'v1').split('/')
+  return version === undefined ? kind.plural : `${kind.plural}.${group}`
+}
+
 interface GetOptions {
   namespace?: string
   allNamespaces?: boolean
@@ -80,10 +86,14 @@ async function get(context: Context, kindName: string, name: string | undefined,
   let resources: Resource[]
   if (wanted !== undefined)
     resources = [
-      await context.client.call<Resource>('GET', `/v1/resources/${kind.plural}/${encodeURIComponent(wanted)}${suffix}`),
+      await context.client.call<Resource>(
+        'GET',
+        `/v1/resources/${qualified(kind)}/${encodeURIComponent(wanted)}${suffix}`,
+      ),
     ]
   else
-    resources = (await context.client.call<{ items: Resource[] }>('GET', `/v1/resources/${kind.plural}${suffix}`)).items
+    resources = (await context.client.call<{ items: Resource[] }>('GET', `/v1/resources/${qualified(kind)}${suffix}`))
+      .items
   if (resources.length === 0 && (options.output === 'table' || options.output === 'wide')) {
     const where =
       kind.namespaced && options.allNamespaces !== true ? ` in ${options.namespace ?? 'default'} namespace` : ''
@@ -137,7 +147,7 @@ async function remove(
   const [, inlineName] = kindName.split('/')
   const query = kind.namespaced ? `?namespace=${encodeURIComponent(options.namespace ?? 'default')}` : ''
   for (const name of [...(inlineName === undefined ? [] : [inlineName]), ...names]) {
-    await context.client.call('DELETE', `/v1/resources/${kind.plural}/${encodeURIComponent(name)}${query}`)
+    await context.client.call('DELETE', `/v1/resources/${qualified(kind)}/${encodeURIComponent(name)}${query}`)
     context.out(`${kind.plural}/${name} deleted`)
   }
 }
