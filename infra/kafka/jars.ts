@@ -8,7 +8,7 @@ const run = promisify(execFile)
 const pom = new URL('./pom.xml', import.meta.url).pathname
 
 /** Version of Kafka that pom.xml pins. */
-export function kafkaVersion(): string {
+function kafkaVersion(): string {
   return /<kafka\.version>(.+?)<\/kafka\.version>/.exec(readFileSync(pom, 'utf8'))?.[1] as string
 }
 

@@ -138,7 +138,7 @@ export function createGroups(database: Database, catalog: Catalog, now: () => nu
 }
 
 /** The error for moving a group that reads. */
-export function groupActive(group: string): MargayError {
+function groupActive(group: string): MargayError {
   return new MargayError('LOG_GROUP_ACTIVE', `group ${group} has a running member; stop it before moving its offset`, {
     status: 409,
   })

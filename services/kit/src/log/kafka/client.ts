@@ -87,11 +87,11 @@ export function createWatch(brokers: readonly string[]): Watch {
   }
 }
 
-/** The result of a promise, or an error once the patience is over. */
-export async function patiently<T>(promise: Promise<T>): Promise<T> {
+/** The result of a promise, or an error once the patience, or what is left of it, is over. */
+export async function patiently<T>(promise: Promise<T>, leftMs = patienceMs): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${patienceMs / 1000} s`)), patienceMs)
+    timer = setTimeout(() => reject(new Error(`no answer in ${patienceMs / 1000} s`)), leftMs)
   })
   try {
     return await Promise.race([promise, late])

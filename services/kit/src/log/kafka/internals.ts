@@ -9,13 +9,13 @@ import type { Kafka } from 'kafkajs'
 const require = createRequire(import.meta.url)
 
 /** Metadata of one partition. */
-export interface PartitionMetadata {
+interface PartitionMetadata {
   readonly partitionId: number
   readonly leader: number
 }
 
 /** Where to fetch in one topic. */
-export interface FetchTopic {
+interface FetchTopic {
   readonly topic: string
   readonly partitions: { readonly partition: number; readonly fetchOffset: string; readonly maxBytes: number }[]
 }
@@ -30,7 +30,7 @@ export interface Message {
 }
 
 /** What a fetch gave for one partition: `messages` without control records and aborted transactions. */
-export interface MessageBatch {
+interface MessageBatch {
   readonly topic: string
   readonly partition: number
   readonly messages: readonly Message[]
@@ -61,7 +61,7 @@ export interface Cluster {
 }
 
 /** A connection to one broker. */
-export interface BrokerConnection {
+interface BrokerConnection {
   fetch(options: {
     maxWaitTime: number
     minBytes: number

@@ -14,6 +14,8 @@ export interface Writer {
 
 /** Bytes that may wait to be sent; more is refused. */
 const maxWaitingBytes = 64 * 2 ** 20
+/** Time that a try gets at least, however long its append has waited. */
+const leastMs = 1000
 /** Bytes of appends that share one request. */
 const maxRequestBytes = 4 * 2 ** 20
 
@@ -86,7 +88,12 @@ export function createWriter(kafka: Kafka, catalog: Catalog, watch: Watch, clien
         producer ??= connect()
         const used = producer
         try {
-          const answer = await patiently(used.then((one) => send(one, appends)))
+          const waited = performance.now() - (appends[0] as Append).since
+          const left = Math.max(leastMs, patienceMs - waited)
+          const answer = await patiently(
+            used.then((one) => send(one, appends)),
+            left,
+          )
           watch.good()
           const positions = positionsOf(appends, answer)
           for (const [index, append] of appends.entries()) append.resolve(positions[index] as Position[])
@@ -94,8 +101,7 @@ export function createWriter(kafka: Kafka, catalog: Catalog, watch: Watch, clien
           drop(used)
           const failure = watch.bad('records not written', error)
           for (const append of appends) append.reject(failure)
-          // What waited as long as the patience lasts has waited enough.
-          const late = queue.filter(({ since }) => performance.now() - since > patienceMs / 2)
+          const late = queue.filter(({ since }) => performance.now() - since > patienceMs - leastMs)
           for (const append of late) {
             queue.splice(queue.indexOf(append), 1)
             append.reject(failure)

@@ -6,7 +6,7 @@ import { type Cluster, createCluster, readCommitted, readUncommitted, toBatch } 
 import { toRecord } from './messages.ts'
 
 /** What a fetch gave for one partition. */
-export interface Fetched {
+interface Fetched {
   readonly topic: string
   readonly partition: number
   readonly records: StoredRecord[]
