@@ -12,7 +12,7 @@ describe('reading resources', () => {
   test('the samples of ordinary Calico resources are accepted without a word', () => {
     const { resources, problems } = parseResources(accepted, 'accepted.yaml')
     expect(problems).toEqual([])
-    expect(resources).toHaveLength(11)
+    expect(resources).toHaveLength(20)
   })
 
   test('a completed resource is accepted again and completes to itself', () => {

@@ -1,5 +1,7 @@
 import { type Static, type TObject, Type } from 'typebox'
+import type { Report } from '../finding.ts'
 import { type Check, defineKind } from '../kind.ts'
+import type { Path } from '../path.ts'
 import type { Resource } from '../resource.ts'
 import { formatted, labelSelector, oneOf, optional, status } from '../schema.ts'
 import { checkLabelSelector } from './kubernetes-network-policy.ts'
@@ -69,17 +71,24 @@ const subjectHolds: Check = (resource, report) => {
   if ((namespaces === undefined) === (pods === undefined)) {
     report.error(['spec', 'subject'], 'subject', 'subject is either namespaces or pods')
   }
-  if (namespaces !== undefined) checkLabelSelector(namespaces, ['spec', 'subject', 'namespaces'], report)
+  checkPeer(specOf(resource).subject, ['spec', 'subject'], report)
+}
+
+function checkPeer({ namespaces, pods, nodes }: ClusterPolicyPeer, at: Path, report: Report): void {
+  checkLabelSelector(namespaces, [...at, 'namespaces'], report)
+  checkLabelSelector(pods?.namespaceSelector, [...at, 'pods', 'namespaceSelector'], report)
+  checkLabelSelector(pods?.podSelector, [...at, 'pods', 'podSelector'], report)
+  checkLabelSelector(nodes, [...at, 'nodes'], report)
 }
 
 const rulesHold: Check = (resource, report) => {
   const { ingress = [], egress = [] } = specOf(resource)
-  for (const [index, given] of ingress.entries()) {
-    if (given.from === undefined) report.error(['spec', 'ingress', index, 'from'], 'required', 'from is required')
+  const check = (peers: readonly ClusterPolicyPeer[] | undefined, at: Path) => {
+    if (peers === undefined) report.error(at, 'required', `${at.at(-1)} is required`)
+    for (const [index, given] of (peers ?? []).entries()) checkPeer(given, [...at, index], report)
   }
-  for (const [index, given] of egress.entries()) {
-    if (given.to === undefined) report.error(['spec', 'egress', index, 'to'], 'required', 'to is required')
-  }
+  for (const [index, { from }] of ingress.entries()) check(from, ['spec', 'ingress', index, 'from'])
+  for (const [index, { to }] of egress.entries()) check(to, ['spec', 'egress', index, 'to'])
 }
 
 const needs =

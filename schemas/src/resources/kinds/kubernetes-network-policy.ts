@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { cidrContains, parseCidr } from '../../policy/ip.ts'
 import type { Report } from '../finding.ts'
 import { type Check, calico, defineKind } from '../kind.ts'
+import { keyProblem, labelValueProblem } from '../name.ts'
 import type { Path } from '../path.ts'
 import type { Resource } from '../resource.ts'
 import { formatted, labelSelector, oneOf, optional, port, status } from '../schema.ts'
@@ -41,7 +42,7 @@ const specOf = (resource: Resource): KubernetesPolicySpec => (resource.spec ?? {
 
 const selectorsHold: Check = (resource, report) => {
   const spec = specOf(resource)
-  if (spec.podSelector !== undefined) checkLabelSelector(spec.podSelector, ['spec', 'podSelector'], report)
+  checkLabelSelector(spec.podSelector, ['spec', 'podSelector'], report)
   for (const [index, rule] of (spec.ingress ?? []).entries()) {
     for (const [i, from] of (rule.from ?? []).entries()) checkPeer(from, ['spec', 'ingress', index, 'from', i], report)
     for (const [i, given] of (rule.ports ?? []).entries())
@@ -59,8 +60,8 @@ function checkPeer(given: KubernetesPeer, at: Path, report: Report): void {
   if (podSelector === undefined && namespaceSelector === undefined && ipBlock === undefined) {
     report.error(at, 'peer-empty', 'a peer needs podSelector, namespaceSelector or ipBlock')
   }
-  if (podSelector !== undefined) checkLabelSelector(podSelector, [...at, 'podSelector'], report)
-  if (namespaceSelector !== undefined) checkLabelSelector(namespaceSelector, [...at, 'namespaceSelector'], report)
+  checkLabelSelector(podSelector, [...at, 'podSelector'], report)
+  checkLabelSelector(namespaceSelector, [...at, 'namespaceSelector'], report)
   if (ipBlock === undefined) return
   if (podSelector !== undefined || namespaceSelector !== undefined) {
     report.error(
@@ -84,16 +85,27 @@ function checkPort(given: KubernetesPort, at: Path, report: Report): void {
   else if (given.endPort < given.port) report.error([...at, 'endPort'], 'end-port', 'endPort is below port')
 }
 
-/** Checks that every expression of a Kubernetes label selector has the values its operator needs. */
-export function checkLabelSelector(given: LabelSelectorSpec, at: Path, report: Report): void {
-  for (const [index, { operator, values }] of (given.matchExpressions ?? []).entries()) {
-    const place = [...at, 'matchExpressions', index, 'values']
-    const some = values !== undefined && values.length > 0
-    if ((operator === 'In' || operator === 'NotIn') && !some)
-      report.error(place, 'match-values', `${operator} needs values`)
-    if ((operator === 'Exists' || operator === 'DoesNotExist') && some) {
-      report.error(place, 'match-values', `${operator} takes no values`)
-    }
+/** Checks a Kubernetes label selector: keys, values, and that every expression has the values its operator needs. */
+export function checkLabelSelector(given: LabelSelectorSpec | undefined, at: Path, report: Report): void {
+  const checkKey = (key: string, place: Path) => {
+    const problem = keyProblem(key)
+    if (problem !== null) report.error(place, 'label', `label ${key}: ${problem}`)
+  }
+  const checkValue = (value: string, place: Path) => {
+    const problem = labelValueProblem(value)
+    if (problem !== null) report.error(place, 'label', `label value ${JSON.stringify(value)} ${problem}`)
+  }
+  for (const [key, value] of Object.entries(given?.matchLabels ?? {})) {
+    checkKey(key, [...at, 'matchLabels', key])
+    checkValue(value, [...at, 'matchLabels', key])
+  }
+  for (const [index, { key, operator, values = [] }] of (given?.matchExpressions ?? []).entries()) {
+    const place = [...at, 'matchExpressions', index]
+    checkKey(key, [...place, 'key'])
+    for (const [i, value] of values.entries()) checkValue(value, [...place, 'values', i])
+    const wanted = operator === 'In' || operator === 'NotIn'
+    if (wanted && values.length === 0) report.error([...place, 'values'], 'match-values', `${operator} needs values`)
+    if (!wanted && values.length > 0) report.error([...place, 'values'], 'match-values', `${operator} takes no values`)
   }
 }
 
