@@ -116,7 +116,7 @@ describe('the schedule of reports', () => {
 
   it('waits as long as it takes for evidence that is late', async () => {
     const t = await aScheduler((tried) => (tried < 50 ? 'REPORT_EVIDENCE_LATE' : null))
-    await t.until('11:30:00', 10_000)
+    await t.until('11:05:00', 10_000)
     expect(t.overview()?.errorConditions).toMatchObject([{ type: 'REPORT_EVIDENCE_LATE' }])
     await t.until('11:40:00', 10_000)
     expect(t.intervals()).toEqual(['10:10-10:30', '10:30-11:00'])
