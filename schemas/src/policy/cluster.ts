@@ -157,6 +157,10 @@ export function createCluster(): Cluster {
       }
       return found
     },
+    selected: (id) =>
+      [...policies.selected(id)]
+        .map(({ item }) => endpoints.endpoint(item.key))
+        .filter((endpoint) => endpoint !== null),
     replaced: policies.replaced,
     failsafes: hosts.failsafes,
     nodeOf,

@@ -175,6 +175,8 @@ export interface PolicyModel {
   addressSet(id: SetId): AddressSet | null
   /** Policies of the stage (normal when not given) that select the endpoint and govern the direction, staged ones included. */
   governing(endpoint: Endpoint, direction: Direction, stage?: Stage): readonly GoverningTier[]
+  /** The endpoints that a policy selects, by its id; none for an id that is unknown. */
+  selected(policyId: string): readonly Endpoint[]
   /** True when a staged policy of the same identity would replace or delete the enforced policy. */
   replaced(policy: Policy): boolean
   failsafes(direction: Direction): readonly FailsafePort[]

@@ -19,6 +19,8 @@ export interface PolicyStore {
   refreshDomains(): void
   tiers(): readonly Tier[]
   governing(indexed: IndexedItem, direction: Direction, stage: Stage): readonly GoverningTier[]
+  /** What a policy selects; empty for an id that is unknown. */
+  selected(id: string): Iterable<IndexedItem>
   replaced(policy: Policy): boolean
 }
 
@@ -134,6 +136,7 @@ export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): Pol
           policies: policies.sort((a, b) => place(a) - place(b)),
         }))
     },
+    selected: (id) => entries.get(id)?.selection.members ?? [],
     replaced: ({ id }) => order().replaced.has(id),
   }
 }

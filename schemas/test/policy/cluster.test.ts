@@ -252,6 +252,17 @@ describe('the model over time', () => {
     expect(cluster.revision).toBe(revision + 1)
   })
 
+  test('a policy tells the endpoints that it selects, and network sets are none', () => {
+    const cluster = clusterOf(
+      aPod('a/p', '10.0.0.1', { x: 'y' }),
+      aPod('a/q', '10.0.0.2'),
+      aNetworkSet('s', {}, { x: 'y' }),
+      gnp('p', { selector: 'has(x)' }),
+    )
+    expect(cluster.selected('gnp:p').map(({ key }) => key)).toEqual(['wep:a/p'])
+    expect(cluster.selected('gnp:other')).toEqual([])
+  })
+
   test('built-in tiers come back when their resources go', () => {
     const cluster = clusterOf(aTier('a', 7))
     const names = () => cluster.tiers().map(({ name }) => name)
@@ -331,7 +342,7 @@ describe('the model over time', () => {
         const fresh = clusterOf(...left.values())
         expect(snapshot(cluster)).toEqual(snapshot(fresh))
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 })
