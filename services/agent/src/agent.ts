@@ -1,14 +1,16 @@
 import type { Component } from '@margay/kit/component'
+import { messageOf } from '@margay/kit/errors'
 import type { EventLog } from '@margay/kit/event-log'
 import type { createOperationsServer } from '@margay/kit/http'
 import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import type { StatusFacts } from '@margay/kit/status'
-import { createCluster } from '@margay/schemas'
+import { createCluster, keyOf, type Resource, type ResourceKey } from '@margay/schemas'
 import { createMemoryDataplane } from './dataplane/memory.ts'
 import { type Collector, createCollector } from './flows/collector.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
+import { createGenerationReader } from './nftables/generation.ts'
 import { createNft } from './nftables/nft.ts'
 import { nodeSettings } from './node/felix.ts'
 import { createInterfaces } from './node/interfaces.ts'
@@ -58,10 +60,11 @@ export function createAgent(
     nodeSettings(resources.list('felixconfigurations'), node, { flowFlushMs: config.flowFlushMs })
   let settings = readSettings()
   const interfaces = createInterfaces(netns, { reporter })
+  const generation = createGenerationReader(netns)
   const dataplane =
     config.dataplane === 'memory'
       ? createMemoryDataplane()
-      : createNftablesDataplane({ nft: createNft(netns), now: Date.now })
+      : createNftablesDataplane({ nft: createNft(netns), generation: generation.read, now: Date.now })
   const programmer = createProgrammer(node, {
     model,
     version: () => resources.version,
@@ -90,14 +93,30 @@ export function createAgent(
     : null
 
   let forget: (() => void) | undefined
+  /** Resources that cannot be compiled, with the reason; what they said before stays in force. */
+  const refused = new Map<string, string>()
+  const applied = reporter.counter('resources_total', 'resources taken into the model', ['result'])
+
+  function apply(key: ResourceKey, resource: Resource | null): void {
+    try {
+      if (resource === null) model.remove(key)
+      else model.apply(resource)
+      refused.delete(key)
+      applied.inc({ result: 'taken' })
+    } catch (error) {
+      refused.set(key, messageOf(error))
+      applied.inc({ result: 'refused' })
+      reporter.log.error({ key, error: messageOf(error) }, 'resource refused')
+    }
+  }
+
   const follower: Component = {
     name: 'cluster model',
     async start() {
       // The cache was read before: what it holds now comes first, changes after it.
-      for (const resource of resources.list()) model.apply(resource)
+      for (const resource of resources.list()) apply(keyOf(resource), resource)
       forget = resources.onChange(({ key, resource }) => {
-        if (resource === null) model.remove(key)
-        else model.apply(resource)
+        apply(key, resource)
         if (key.startsWith('felixconfigurations.')) {
           settings = readSettings()
           collector?.changed()
@@ -109,11 +128,17 @@ export function createAgent(
     async stop() {
       forget?.()
     },
+    health() {
+      const [first] = refused
+      if (first === undefined) return { state: 'ok' }
+      return { state: 'degraded', reason: `${refused.size} resources cannot be enforced; ${first[0]}: ${first[1]}` }
+    },
   }
   const uninstall: Component = {
     name: 'data plane',
     async stop() {
       if (config.uninstall) await dataplane.remove()
+      generation.close()
     },
   }
   interfaces.onChange(() => programmer.changed())

@@ -28,6 +28,8 @@ export interface Dataplane {
   }
   /** Resolves when all of it is in force; rejects with nothing half done and may be called again. */
   program(policy: NodePolicy): Promise<Programmed>
+  /** True when somebody else may have changed what was programmed; the next programming then writes all of it again. */
+  drifted(): boolean
   /** Takes everything away: all traffic passes. */
   remove(): Promise<void>
   /** The rule behind the prefix of a logged packet; null when no recent rule has it. */

@@ -18,6 +18,7 @@ export function createMemoryDataplane(): Dataplane & { readonly programmed: Node
       hits = rendering.hits
       return { policies: rendering.policies, domainRules: rendering.domainRules, changed: true }
     },
+    drifted: () => false,
     async remove() {
       programmed = null
     },

@@ -1,17 +1,18 @@
-import type {
-  Endpoint,
-  FlowUpdate,
-  Identity,
-  Packet,
-  PolicyModel,
-  ServicePort,
-  TraceEntry,
-  Verdict,
+import {
+  type Endpoint,
+  type FlowUpdate,
+  hasPorts,
+  type Identity,
+  type Packet,
+  type PolicyModel,
+  type ServicePort,
+  type TraceEntry,
+  type Verdict,
 } from '@margay/schemas'
 import { type ConntrackEntry, type Tuple, tcpTimeWait } from '../netlink/conntrack.ts'
 import type { RuleHit } from '../nftables/names.ts'
 import type { Judged } from './assembly.ts'
-import { hasPorts, tupleKey } from './ip-packet.ts'
+import { tupleKey } from './ip-packet.ts'
 import { packetOf, presentTrace, traceOf } from './trace.ts'
 
 /**

@@ -1,3 +1,4 @@
+import { hasPorts } from '@margay/schemas'
 import { formatIp, type Tuple } from '../netlink/conntrack.ts'
 
 /** The headers of a logged packet. */
@@ -66,9 +67,6 @@ function withTransport(
     transport,
   }
 }
-
-/** TCP, UDP, SCTP and UDP-Lite. */
-export const hasPorts = (protocol: number) => protocol === 6 || protocol === 17 || protocol === 132 || protocol === 136
 
 /** One text for one connection, the same from a logged packet and from the connection table. */
 export const tupleKey = (t: Tuple) => `${t.protocol} ${t.source} ${t.sourcePort} ${t.destination} ${t.destinationPort}`

@@ -34,9 +34,7 @@ export function createOutbox(
   let wake: (() => void) | undefined
   let idle: (() => void)[] = []
   const events = reporter.counter('events_total', 'events handed to the event log', ['kind', 'result'])
-  reporter.gauge('outbox_bytes', 'bytes that wait for the event log').collect = function () {
-    this.set(bytes)
-  }
+  const held = reporter.gauge('outbox_bytes', 'bytes that wait for the event log')
 
   const sizeOf = (record: LogRecord) => record.value?.length ?? 0
   const countOf = (record: LogRecord) => Number(record.headers?.count ?? 0)
@@ -77,6 +75,7 @@ export function createOutbox(
       const sent = new Set(batch)
       queue = queue.filter((record) => !sent.has(record))
       bytes = queue.reduce((sum, record) => sum + sizeOf(record), 0)
+      held.set(bytes)
     }
     isSending = false
     if (queue.length === 0) for (const resolve of idle.splice(0)) resolve()
@@ -90,6 +89,7 @@ export function createOutbox(
         bytes += sizeOf(record)
       }
       shrink()
+      held.set(bytes)
       void send()
     },
     drained(timeoutMs) {

@@ -1,15 +1,16 @@
 import {
   type Direction,
   evaluate,
+  hasPorts,
   type Judgement,
   type Packet,
   type PolicyModel,
+  profileTier,
   type TraceEntry,
   type Verdict,
 } from '@margay/schemas'
 import type { Tuple } from '../netlink/conntrack.ts'
 import type { RuleHit } from '../nftables/names.ts'
-import { hasPorts } from './ip-packet.ts'
 
 /** The packet that opened a connection, in the form that the evaluator takes. */
 export function packetOf(tuple: Tuple): Packet {
@@ -72,5 +73,5 @@ function isComplete(hits: readonly RuleHit[], direction: Direction, packet: Pack
   const endpoint = model.endpointByIp(direction === 'egress' ? packet.sourceIp : packet.destinationIp)
   if (first === undefined || endpoint === null) return false
   const tier = model.governing(endpoint, direction).find(({ policies }) => policies.some((p) => !p.staged))
-  return first.ref.tier === (tier?.tier.name ?? '__PROFILE__')
+  return first.ref.tier === (tier?.tier.name ?? profileTier)
 }

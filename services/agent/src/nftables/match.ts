@@ -110,8 +110,10 @@ function icmpMatches(rule: Rule): string[] {
   const name = rule.protocol === 58 ? 'icmpv6' : 'icmp'
   const { icmp, notIcmp } = rule
   const positive: string[] = []
-  if (icmp?.type != null) positive.push(`${name} type ${icmp.type}`)
-  if (icmp?.code != null) positive.push(`${name} code ${icmp.code}`)
+  if (icmp?.type != null) {
+    positive.push(`${name} type ${icmp.type}`)
+    if (icmp.code !== null) positive.push(`${name} code ${icmp.code}`)
+  }
   if (notIcmp?.type == null) return [positive.join(' ')]
   const other = `${name} type != ${notIcmp.type}`
   if (notIcmp.code === null) return [[...positive, other].join(' ')]

@@ -37,11 +37,12 @@ export function createNft(netns: string | null): Nft {
       const sets = await names('set')
       const maps = await names('map')
       if (chains.length + sets.length + maps.length === 0) return emptyKernel
+      const unknown = (kind: NamedSet['kind']) => ({ kind, elements: null })
       return {
         chains: new Map(chains.map((name) => [name, null])),
         sets: new Map([
-          ...sets.map((name) => [name, { kind: 'set' as const, elements: null }] as const),
-          ...maps.map((name) => [name, { kind: 'map' as const, elements: null }] as const),
+          ...sets.map((name) => [name, unknown('set')] as const),
+          ...maps.map((name) => [name, unknown('map')] as const),
         ]),
       }
     },

@@ -1,4 +1,14 @@
-import type { Direction, Endpoint, GoverningTier, Policy, PolicyModel, PolicyRef, Rule } from '@margay/schemas'
+import {
+  type Direction,
+  type Endpoint,
+  type GoverningTier,
+  noMatch,
+  type Policy,
+  type PolicyModel,
+  type PolicyRef,
+  profileTier,
+  type Rule,
+} from '@margay/schemas'
 import { matchLines } from './match.ts'
 import { logPrefix, type RuleHit, shortHash } from './names.ts'
 import type { Chain, NamedSet, Ruleset } from './ruleset.ts'
@@ -13,15 +23,14 @@ export const workloadInterfaces = 'cali*'
 const accept = 0x10000
 const pass = 0x20000
 const keepOthers = '0xfffcffff'
+const clearMarks = `meta mark set meta mark & ${keepOthers}`
 
 export interface RenderOptions {
-  /** What happens to packets from a pod to its own host after its egress policy (FelixConfiguration `defaultEndpointToHostAction`). */
-  readonly endpointToHost: 'drop' | 'accept' | 'return'
   readonly allowVxlan: boolean
   readonly allowIpip: boolean
 }
 
-export const defaultRenderOptions: RenderOptions = { endpointToHost: 'drop', allowVxlan: false, allowIpip: false }
+export const defaultRenderOptions: RenderOptions = { allowVxlan: false, allowIpip: false }
 
 /** An endpoint of this node with the interface that leads to it. */
 export interface LocalEndpoint {
@@ -92,12 +101,11 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     return name
   }
 
+  /** The enforced policies of a tier, at least one, and what becomes of packets that none of them decided. */
   function tierLines({ tier, policies }: GoverningTier, direction: Direction): string[] {
-    const enforced = policies.filter((policy) => !policy.staged)
-    const last = enforced.at(-1)
-    if (last === undefined) return []
-    const lines = [`meta mark set meta mark & ${keepOthers}`]
-    for (const policy of enforced) {
+    const last = policies.at(-1) as Policy
+    const lines: string[] = []
+    for (const policy of policies) {
       selecting.add(policy.id)
       const chain = policyChain(policy.ref, policy.id, policy[direction], direction)
       lines.push(`meta mark & ${pass} == 0 jump ${chain}`, `meta mark & ${accept} != 0 return`)
@@ -114,9 +122,12 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
 
   /** The chain of all endpoints that share tiers, policies and profiles in one direction. */
   function classChain(endpoint: Endpoint, direction: Direction): string {
-    const tiers = model.governing(endpoint, direction)
+    const tiers = model
+      .governing(endpoint, direction)
+      .map(({ tier, policies }) => ({ tier, policies: policies.filter((policy) => !policy.staged) }))
+      .filter(({ policies }) => policies.length > 0)
     const identity = JSON.stringify([
-      tiers.map(({ tier, policies }) => [tier.name, tier.defaultAction, enforcedIds(policies)]),
+      tiers.map(({ tier, policies }) => [tier.name, tier.defaultAction, policies.map((policy) => policy.id)]),
       endpoint.profiles,
     ])
     const name = `${direction === 'ingress' ? 'to' : 'from'}-${shortHash(identity)}`
@@ -124,14 +135,14 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     const lines = ['ct state established,related accept', 'ct state invalid drop']
     if (direction === 'egress' && !options.allowVxlan) lines.push('udp dport 4789 drop')
     if (direction === 'egress' && !options.allowIpip) lines.push('meta l4proto 4 drop')
-    lines.push(`meta mark set meta mark & ${keepOthers}`, ...tiers.flatMap((tier) => tierLines(tier, direction)))
+    lines.push(clearMarks, ...tiers.flatMap((tier) => [...tierLines(tier, direction), clearMarks]))
     for (const profileName of endpoint.profiles) {
       const profile = model.profile(profileName)
       if (profile === null) continue
       const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], direction)
       lines.push(`jump ${chain}`, `meta mark & ${accept} != 0 return`)
     }
-    lines.push(statement(log({ direction, action: 'deny', ref: profileRef('__PROFILE__'), ruleIndex: -1 }), 'drop'))
+    lines.push(statement(log({ direction, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }), 'drop'))
     chains.set(name, { hook: null, rules: lines })
     return name
   }
@@ -140,7 +151,7 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress')}`)
     maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress')}`)
   }
-  addDispatch(chains, options)
+  addDispatch(chains, model.endpointToHostAction)
   const dispatch = (elements: ReadonlyMap<string, string>): NamedSet => ({
     kind: 'map',
     spec: 'type ifname : verdict;',
@@ -163,17 +174,15 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
 }
 
 /** How the rules of a profile are cited. */
-export const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: '__PROFILE__', namespace: null, name })
+export const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: profileTier, namespace: null, name })
 
 const statement = (...parts: string[]) => parts.filter(Boolean).join(' ')
-
-const enforcedIds = (policies: readonly Policy[]) => policies.filter((p) => !p.staged).map((p) => p.id)
 
 /** Router and neighbour discovery, and multicast listening, without which IPv6 does not work (RFC 4890, 4.4.1). */
 const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 135, 136 } accept'
 
 /** The base chains, which hand packets of workload interfaces to the chains of their endpoints. */
-function addDispatch(chains: Map<string, Chain>, options: RenderOptions): void {
+function addDispatch(chains: Map<string, Chain>, toHost: PolicyModel['endpointToHostAction']): void {
   const from = `iifname "${workloadInterfaces}"`
   const to = `oifname "${workloadInterfaces}"`
   chains.set('anti-spoofing', {
@@ -187,7 +196,7 @@ function addDispatch(chains: Map<string, Chain>, options: RenderOptions): void {
       `${to} udp sport 53 ct direction reply log prefix "margay-dns-response" group ${nflogGroups.dns}`,
       `${from} jump from-workload`,
       `${to} jump to-workload`,
-      `meta mark & ${accept | pass} != 0 meta mark set meta mark & ${keepOthers}`,
+      `meta mark & ${accept | pass} != 0 ${clearMarks}`,
     ],
   })
   chains.set('input', {
@@ -201,11 +210,6 @@ function addDispatch(chains: Map<string, Chain>, options: RenderOptions): void {
   chains.set('to-workload', { hook: null, rules: [neighbourDiscovery, 'oifname vmap @to-workloads', 'counter drop'] })
   chains.set('workload-to-host', {
     hook: null,
-    rules: [
-      neighbourDiscovery,
-      'jump from-workload',
-      `meta mark set meta mark & ${keepOthers}`,
-      ...(options.endpointToHost === 'return' ? [] : [options.endpointToHost]),
-    ],
+    rules: [neighbourDiscovery, 'jump from-workload', clearMarks, ...(toHost === 'return' ? [] : [toHost])],
   })
 }

@@ -40,8 +40,6 @@ export function nodeSettings(
     dnsLatency: spec.dnsLogsLatency !== false,
     dnsLimit: typeof spec.dnsLogsFilePerNodeLimit === 'number' ? spec.dnsLogsFilePerNodeLimit : 0,
     render: {
-      endpointToHost:
-        oneOf(['drop', 'accept', 'return'], String(spec.defaultEndpointToHostAction ?? '').toLowerCase()) ?? 'drop',
       allowVxlan: spec.allowVXLANPacketsFromWorkloads === true,
       allowIpip: spec.allowIPIPPacketsFromWorkloads === true,
     },

@@ -33,10 +33,13 @@ export interface ProgrammerDeps {
 const settleMs = 30
 const firstRetryMs = 200
 const longestRetryMs = 10_000
+/** Time between two looks whether somebody else changed the rules. */
+const watchMs = 1000
 
 export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer {
   const { model, dataplane, reporter } = deps
   let timer: NodeJS.Timeout | undefined
+  let watch: NodeJS.Timeout | undefined
   let running: Promise<void> | null = null
   let isDirty = false
   let isStopped = true
@@ -53,6 +56,7 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     'time to bring the data plane to the newest policy',
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   )
+  const drifts = reporter.counter('drifts_total', 'times the data plane was written again because it may have changed')
   const programs = reporter.counter('programs_total', 'times the data plane was programmed', ['result'])
 
   function locals(): LocalEndpoint[] {
@@ -111,6 +115,17 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     }
   }
 
+  function lookForDrift(): void {
+    try {
+      if (running !== null || !dataplane.drifted()) return
+      drifts.inc()
+      isDirty = true
+      schedule(0)
+    } catch (error) {
+      reporter.log.warn({ error: messageOf(error) }, 'data plane not watched')
+    }
+  }
+
   function schedule(ms: number): void {
     clearTimeout(timer)
     timer = setTimeout(() => {
@@ -151,11 +166,13 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
         running = null
       })
       await running
+      watch = setInterval(lookForDrift, watchMs)
       reporter.log.info({ dataplane: dataplane.name, endpoints, policies, revision }, 'policy programmed')
     },
     async stop() {
       isStopped = true
       clearTimeout(timer)
+      clearInterval(watch)
       await running
       for (const resolve of waiters.splice(0)) resolve()
     },

@@ -1,0 +1,388 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import readline from 'node:readline'
+import { evaluate, type FlowEvent, formatTrace, type Packet, type TraceEntry } from '@margay/schemas'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clusterOf, namespace, pod } from './cluster.ts'
+import { createTestNode, type TestNode, type TestPod, whyNot } from './node.ts'
+import { createTestCluster, type RunningAgent, type TestCluster } from './running-agent.ts'
+
+const traffic = new URL('./traffic.mjs', import.meta.url).pathname
+const reason = whyNot()
+if (reason !== null) console.warn(`agent system test skipped: ${reason}`)
+
+function start(at: TestPod, ...args: string[]): ChildProcess {
+  return spawn('ip', ['netns', 'exec', at.netns, process.execPath, traffic, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+}
+
+async function output(child: ChildProcess): Promise<string> {
+  let text = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk
+  })
+  await once(child, 'close')
+  return text.trim()
+}
+
+interface Probe {
+  readonly from: TestPod
+  readonly to: string
+  readonly protocol: 'tcp' | 'udp'
+  readonly port: number
+}
+
+/** Opens one connection for each probe, all at once; gives whether a TCP probe was answered (a refusal is an answer). */
+async function runProbes(probes: readonly Probe[]): Promise<Map<Probe, boolean>> {
+  const answered = new Map<Probe, boolean>()
+  await Promise.all(
+    probes.map(async (probe) => {
+      const { from, to, protocol, port } = probe
+      const open = protocol === 'tcp' ? `exec 3<>/dev/tcp/${to}/${port}` : `echo x > /dev/udp/${to}/${port}`
+      const child = spawn('ip', ['netns', 'exec', from.netns, 'timeout', '2', 'bash', '-c', open], { stdio: 'ignore' })
+      const [status] = (await once(child, 'close')) as [number]
+      answered.set(probe, status !== 124)
+    }),
+  )
+  return answered
+}
+
+/** Numbers that look random and are the same in every run. */
+function createRandom(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+/** Policies of three tiers with rules of every kind the kernel decides, as documents of JSON. */
+function randomPolicies(seed: number): { policies: string; tiers: string } {
+  const random = createRandom(seed)
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T
+  const entity = (): Record<string, unknown> =>
+    pick([
+      {},
+      {},
+      { selector: `app == '${pick(['a', 'b', 'c'])}'` },
+      { selector: "app in {'a', 'b'}", notSelector: `app == '${pick(['a', 'b'])}'` },
+      { nets: [`10.77.0.${1 + 2 * random(2)}/32`, '10.77.0.2/32'] },
+      { notNets: ['10.77.0.2/31'] },
+      { nets: ['fd77::/126'] },
+      { namespaceSelector: "team == 'x'" },
+    ])
+  const ports = () =>
+    pick<Record<string, unknown>>([
+      {},
+      { ports: [80] },
+      { ports: ['81:83', 90] },
+      { ports: ['web'] },
+      { ports: ['web', 81], notPorts: [80] },
+      { notPorts: [80, 82] },
+    ])
+  const rule = () => {
+    const source = entity()
+    const destination = entity()
+    // One address family in a rule: validation demands it.
+    const addresses = JSON.stringify([source, destination])
+    if (addresses.includes('fd77') && addresses.includes('10.77'))
+      for (const key of ['nets', 'notNets']) delete destination[key]
+    const limits = ports()
+    const protocol =
+      Object.keys(limits).length > 0
+        ? { protocol: pick(['TCP', 'UDP']) }
+        : pick([{}, { protocol: 'UDP' }, { notProtocol: 'TCP' }])
+    const action = pick(['Allow', 'Allow', 'Deny', 'Pass', 'Pass', 'Log'])
+    return { action, ...protocol, source, destination: { ...destination, ...limits } }
+  }
+  const rules = () => Array.from({ length: 1 + random(3) }, rule)
+  const policy = (tier: string, index: number) => ({
+    apiVersion: 'projectcalico.org/v3',
+    kind: 'GlobalNetworkPolicy',
+    metadata: { name: `${tier}.p${index}` },
+    spec: {
+      tier,
+      order: random(3),
+      selector: pick(['all()', "app == 'a'", "app != 'c'"]),
+      types: ['Ingress', 'Egress'],
+      ingress: rules(),
+      egress: rules(),
+    },
+  })
+  const tier = (name: string, spec: object) => ({
+    apiVersion: 'projectcalico.org/v3',
+    kind: 'Tier',
+    metadata: { name },
+    spec,
+  })
+  const print = (documents: readonly object[]) => documents.map((d) => JSON.stringify(d)).join('\n---\n')
+  return {
+    tiers: print([tier('first', { order: 1, defaultAction: 'Pass' }), tier('second', { order: 2 })]),
+    policies: print(['first', 'second', 'default'].flatMap((name) => [policy(name, 0), policy(name, 1)])),
+  }
+}
+
+const felix = `
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec:
+  flowLogsFileAggregationKindForAllowed: 0
+  flowLogsFileAggregationKindForDenied: 0
+  dnsLogsFileAggregationKind: 0
+---
+`
+
+const trace = (entries: readonly TraceEntry[] | undefined) => (entries ?? []).map(formatTrace)
+
+describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 }, () => {
+  let node: TestNode
+  let cluster: TestCluster
+  let running: RunningAgent
+  let base: string
+  const children: ChildProcess[] = []
+
+  beforeAll(async () => {
+    node = createTestNode(3)
+    base =
+      felix +
+      namespace('shop', '{team: x}') +
+      namespace('other', '{team: y}') +
+      node.pods
+        .map(({ ip, ip6 }, index) =>
+          pod({
+            name: `pod${index + 1}`,
+            namespace: index === 2 ? 'other' : 'shop',
+            ips: [ip, ip6],
+            labels: `{app: ${'abc'[index]}}`,
+            ports: `[{name: web, containerPort: ${80 + index}, protocol: TCP}]`,
+          }),
+        )
+        .join('')
+    cluster = createTestCluster()
+    await cluster.apply(base)
+    running = await cluster.startAgent(node)
+  })
+
+  afterAll(async () => {
+    for (const child of children) child.kill()
+    await running?.stop()
+    node?.remove()
+  })
+
+  const podAt = (index: number) => node.pods[index] as TestPod
+
+  async function serve(at: TestPod): Promise<ChildProcess> {
+    const child = start(at, 'serve', '80')
+    children.push(child)
+    await once(child.stdout as NodeJS.ReadableStream, 'data')
+    return child
+  }
+
+  /** The records written by a flush, without those written before. */
+  async function newFlows(): Promise<FlowEvent[]> {
+    const before = cluster.flows().length
+    await running.agent.collector?.flush()
+    return cluster.flows().slice(before)
+  }
+
+  test.each([1, 2, 3])(
+    'every packet meets the verdict and the rules that the evaluator names (policies %i)',
+    async (seed) => {
+      const { tiers, policies } = randomPolicies(seed)
+      await cluster.apply(tiers)
+      await cluster.apply(policies)
+      await running.agent.programmer.settled()
+      await newFlows()
+      const model = clusterOf(base, tiers, policies)
+      const random = createRandom(seed * 100)
+      const probes = Array.from({ length: 40 }, (_, index): Probe => {
+        const from = random(3)
+        const to = podAt((from + 1 + random(2)) % 3)
+        return {
+          from: podAt(from),
+          to: random(4) === 0 ? to.ip6 : to.ip,
+          protocol: random(3) === 0 ? 'udp' : 'tcp',
+          port: [80, 81, 82, 83, 90, 99][index % 6] as number,
+        }
+      })
+      const answered = await runProbes(probes)
+      const flows = await newFlows()
+      for (const probe of probes) {
+        const isV6 = probe.to.includes(':')
+        const packet: Packet = {
+          sourceIp: isV6 ? probe.from.ip6 : probe.from.ip,
+          destinationIp: probe.to,
+          protocol: probe.protocol === 'tcp' ? 6 : 17,
+          sourcePort: 40000,
+          destinationPort: probe.port,
+        }
+        const expected = evaluate(model, packet)
+        const where = JSON.stringify({ packet, policies: seed })
+        if (probe.protocol === 'tcp') expect(answered.get(probe), where).toBe(expected.verdict === 'allow')
+        const records = (reporter: string) =>
+          flows.filter(
+            (f) =>
+              f.reporter === reporter &&
+              f.source_ip === packet.sourceIp &&
+              f.dest_ip === packet.destinationIp &&
+              f.dest_port === probe.port &&
+              f.proto === probe.protocol,
+          )
+        const src = records('src')
+        expect(src.length, where).toBeGreaterThan(0)
+        for (const record of src) {
+          expect([record.action, record.enforced_policies], where).toEqual([
+            expected.egress?.verdict,
+            trace(expected.egress?.trace),
+          ])
+        }
+        const dst = records('dst')
+        expect(dst.length > 0, where).toBe(expected.egress?.verdict === 'allow')
+        for (const record of dst) {
+          expect([record.action, record.enforced_policies], where).toEqual([
+            expected.ingress?.verdict,
+            trace(expected.ingress?.trace),
+          ])
+        }
+      }
+      await cluster.remove(policies)
+      await running.agent.programmer.settled()
+    },
+  )
+
+  test('twenty changes of policy lose no packet of streams that go on, and every byte is counted once', async () => {
+    const server = await serve(podAt(1))
+    await newFlows()
+    const stream = start(podAt(0), 'stream', podAt(1).ip, '80', '3000')
+    const finished = output(stream)
+    const change = (index: number) =>
+      JSON.stringify({
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'GlobalNetworkPolicy',
+        metadata: { name: 'churn' },
+        spec: {
+          selector: 'all()',
+          order: index,
+          types: ['Ingress', 'Egress'],
+          ingress: [{ action: 'Allow', source: { nets: ['10.77.0.0/24', `192.0.2.${index}/32`] } }],
+          egress: [
+            { action: 'Allow', protocol: 'TCP', destination: { ports: [80, 1000 + index] } },
+            { action: 'Allow', destination: { selector: `app in {'b', 'x${index}'}` } },
+          ],
+        },
+      })
+    for (let index = 0; index < 20; index += 1) {
+      await cluster.apply(change(index))
+      await running.agent.programmer.settled()
+    }
+    expect(stream.exitCode, 'the stream must outlast the changes').toBeNull()
+    expect(JSON.parse(await finished)).toEqual({ udp: 3000, tcp: 3000 })
+    const flows = await newFlows()
+    const sum = (
+      reporter: string,
+      proto: string,
+      key: 'bytes_out' | 'packets_out' | 'bytes_in' | 'num_flows_started',
+    ) =>
+      flows
+        .filter((f) => f.reporter === reporter && f.proto === proto && f.dest_port === 80)
+        .reduce((all, f) => all + f[key], 0)
+    // 3000 datagrams of 10 bytes and a first one of 5, each with 28 bytes of headers.
+    expect(sum('src', 'udp', 'bytes_out')).toBe(3000 * 38 + 33)
+    expect(sum('src', 'udp', 'packets_out')).toBe(3001)
+    expect(sum('dst', 'udp', 'bytes_in')).toBe(3000 * 38 + 33)
+    expect(sum('src', 'udp', 'num_flows_started')).toBe(1)
+    expect(sum('src', 'tcp', 'bytes_out')).toBe(sum('dst', 'tcp', 'bytes_in'))
+    expect(sum('src', 'tcp', 'bytes_out')).toBeGreaterThan(30_000)
+    server.kill()
+    await once(server, 'close')
+    await cluster.remove(change(0))
+    await running.agent.programmer.settled()
+  })
+
+  test('lookups are logged with their answers and latency', async () => {
+    const server = await serve(podAt(1))
+    const codes = await output(
+      start(podAt(0), 'lookup', podAt(1).ip, 'known.example', 'Known2.example', 'unknown.example'),
+    )
+    expect(codes.split('\n')).toEqual(['0', '0', '3'])
+    await running.agent.collector?.flush()
+    const events = cluster.lookups().filter((event) => event.client_ip === podAt(0).ip)
+    expect(events.map((e) => [e.qname, e.rcode, e.count, e.rrsets[0]?.rdata ?? []])).toEqual([
+      ['known.example', 'NoError', 1, ['192.0.2.80']],
+      ['known2.example', 'NoError', 1, ['192.0.2.80']],
+      ['unknown.example', 'NXDomain', 1, []],
+    ])
+    for (const event of events) {
+      expect(event).toMatchObject({
+        client_name: 'pod1',
+        client_namespace: 'shop',
+        servers: [{ name: 'pod2', ip: podAt(1).ip }],
+      })
+      expect(event.latency_count).toBe(1)
+      expect(event.latency_mean).toBeGreaterThan(0)
+    }
+    server.kill()
+    await once(server, 'close')
+  })
+
+  test('an agent that stops leaves policy in force, and one that starts again cuts no connection', async () => {
+    const server = await serve(podAt(1))
+    const policy = `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: only-80}
+spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]}
+`
+    await cluster.apply(policy)
+    await running.agent.programmer.settled()
+    const held = start(podAt(0), 'hold', podAt(1).ip, '80')
+    children.push(held)
+    const lines = readline.createInterface(held.stdout as NodeJS.ReadableStream)[Symbol.asyncIterator]()
+    const say = async (text: string) => {
+      held.stdin?.write(`${text}\n`)
+      return (await lines.next()).value
+    }
+    expect((await lines.next()).value).toBe('connected')
+    expect(await say('one')).toBe('one')
+    await running.stop()
+    expect(await say('two')).toBe('two')
+    const denied: Probe = { from: podAt(0), to: podAt(1).ip, protocol: 'tcp', port: 81 }
+    expect((await runProbes([denied])).get(denied)).toBe(false)
+    running = await cluster.startAgent(node)
+    expect(await say('three')).toBe('three')
+    await newFlows()
+    expect(await say('four')).toBe('four')
+    // A connection from before the restart is followed further, not counted as started again.
+    const flows = (await newFlows()).filter((f) => f.reporter === 'src' && f.dest_port === 80 && f.num_flows > 0)
+    expect(flows.map((f) => [f.action, f.num_flows_started, f.packets_out > 0])).toEqual([['allow', 0, true]])
+    held.kill()
+    server.kill()
+    await once(server, 'close')
+    await cluster.remove(policy)
+    await running.agent.programmer.settled()
+  })
+
+  test('a workload interface that no endpoint owns is closed, and opens when its pod appears', async () => {
+    const server = await serve(podAt(1))
+    const third = pod({ name: 'pod3', namespace: 'other', ips: [podAt(2).ip, podAt(2).ip6], labels: '{app: c}' })
+    await cluster.remove(third)
+    await running.agent.programmer.settled()
+    const probe: Probe = { from: podAt(2), to: podAt(1).ip, protocol: 'tcp', port: 80 }
+    expect((await runProbes([probe])).get(probe)).toBe(false)
+    await cluster.apply(third)
+    await running.agent.programmer.settled()
+    expect((await runProbes([probe])).get(probe)).toBe(true)
+    server.kill()
+    await once(server, 'close')
+  })
+
+  test('a table that somebody deletes comes back', async () => {
+    node.run('nft', 'delete', 'table', 'inet', 'margay')
+    await expect
+      .poll(() => node.run('nft', 'list', 'tables'), { timeout: 20_000, interval: 200 })
+      .toContain('inet margay')
+    expect(node.run('nft', 'list', 'map', 'inet', 'margay', 'from-workloads')).toContain(podAt(0).interfaceName)
+  })
+})

@@ -1,0 +1,274 @@
+import { type FlowUpdate, formatTrace } from '@margay/schemas'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Judged } from '../../src/flows/assembly.ts'
+import { createConnections } from '../../src/flows/connections.ts'
+import type { ConntrackEntry, Tuple } from '../../src/netlink/conntrack.ts'
+import type { RuleHit } from '../../src/nftables/names.ts'
+import { clusterOf, namespace, pod } from '../cluster.ts'
+
+const policies = `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: web}
+spec:
+  selector: app == 'web'
+  types: [Ingress]
+  ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  clusterIP: 10.96.0.1
+  selector: {app: web}
+  ports: [{name: http, port: 8080, targetPort: 80, protocol: TCP}]
+---
+`
+const model = clusterOf(
+  namespace('shop'),
+  policies,
+  pod({ name: 'client', ips: ['10.0.0.1'] }),
+  pod({ name: 'web', ips: ['10.0.0.2'], labels: '{app: web}' }),
+  pod({ name: 'far', ips: ['10.0.9.9'], node: 'node2' }),
+)
+
+const allowEgress: RuleHit = {
+  direction: 'egress',
+  action: 'allow',
+  ref: { kind: 'profile', tier: '__PROFILE__', namespace: null, name: 'kns.shop' },
+  ruleIndex: 0,
+}
+const webRef = { kind: 'gnp', tier: 'default', namespace: null, name: 'web' } as const
+const table: Record<string, RuleHit> = {
+  'ARE0|kns.shop': allowEgress,
+  'API0|web': { direction: 'ingress', action: 'allow', ref: webRef, ruleIndex: 0 },
+  'DPIx|web': { direction: 'ingress', action: 'deny', ref: webRef, ruleIndex: -1 },
+}
+
+function harness() {
+  const updates: FlowUpdate[] = []
+  const connections = createConnections({
+    model,
+    hit: (prefix) => table[prefix] ?? null,
+    local: (ip) => {
+      const endpoint = model.endpointByIp(ip)
+      return endpoint?.node === 'node1' ? endpoint : null
+    },
+    isHost: (ip) => ip === '10.0.0.254',
+    emit: (update) => void updates.push(update),
+  })
+  connections.dumped([], true)
+  return { connections, updates }
+}
+
+const tuple = (over: Partial<Tuple> = {}): Tuple => ({
+  source: '10.0.0.1',
+  destination: '10.0.0.2',
+  protocol: 6,
+  sourcePort: 40000,
+  destinationPort: 80,
+  ...over,
+})
+
+function judged(prefix: string, over: Partial<Judged> = {}): Judged {
+  const hit = table[prefix] as RuleHit
+  return {
+    direction: hit.direction,
+    tuple: tuple(),
+    verdict: hit.action === 'deny' ? 'deny' : 'allow',
+    prefixes: [prefix],
+    packets: 1,
+    bytes: 60,
+    ...over,
+  }
+}
+
+function entry(packets: number, over: Partial<ConntrackEntry> = {}, t: Tuple = tuple()): ConntrackEntry {
+  return {
+    id: 1,
+    original: t,
+    reply: {
+      ...t,
+      source: t.destination,
+      destination: t.source,
+      sourcePort: t.destinationPort,
+      destinationPort: t.sourcePort,
+    },
+    originalPackets: packets,
+    originalBytes: packets * 100,
+    replyPackets: packets * 2,
+    replyBytes: packets * 1000,
+    tcpState: 3,
+    ...over,
+  }
+}
+
+const short = (u: FlowUpdate) =>
+  `${u.reporter} ${u.action} out ${u.packetsOut}/${u.bytesOut} in ${u.packetsIn}/${u.bytesIn} started ${u.started} completed ${u.completed}`
+
+test('both ends of a connection on one node report it, each from its side, with growth only', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  connections.dumped([entry(3)], true)
+  connections.dumped([entry(5)], true)
+  connections.dumped([entry(5)], true)
+  connections.ended([entry(6, { tcpState: 7 })])
+  expect(updates.map(short)).toEqual([
+    'src allow out 3/300 in 6/3000 started 1 completed 0',
+    'dst allow out 6/3000 in 3/300 started 1 completed 0',
+    'src allow out 2/200 in 4/2000 started 0 completed 0',
+    'dst allow out 4/2000 in 2/200 started 0 completed 0',
+    'src allow out 1/100 in 2/1000 started 0 completed 1',
+    'dst allow out 2/1000 in 1/100 started 0 completed 1',
+  ])
+  expect(updates[0]?.enforced.map(formatTrace)).toEqual(['0|__PROFILE__|__PROFILE__.kns.shop|allow|0'])
+  expect(updates[1]?.enforced.map(formatTrace)).toEqual(['0|default|default.web|allow|0'])
+  expect(connections.size).toEqual({ connections: 0, attempts: 0 })
+})
+
+test('a connection that was addressed to a service names it, and the pod that answered', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  const original = tuple({ destination: '10.96.0.1', destinationPort: 8080 })
+  connections.dumped([{ ...entry(1), original }], true)
+  expect(updates[0]).toMatchObject({
+    service: { namespace: 'shop', name: 'web', portName: 'http' },
+    packet: { destinationIp: '10.0.0.2', destinationPort: 80 },
+  })
+})
+
+test('a denied packet is told from the log; the source that let it out tells it too', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('DPIx|web'))
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('DPIx|web', { packets: 2, bytes: 120 }))
+  connections.judged(judged('ARE0|kns.shop', { packets: 2, bytes: 120 }))
+  expect(updates.map(short)).toEqual([
+    'dst deny out 0/0 in 1/60 started 1 completed 1',
+    'src allow out 1/60 in 0/0 started 1 completed 1',
+    'dst deny out 0/0 in 2/120 started 0 completed 0',
+    'src allow out 2/120 in 0/0 started 0 completed 0',
+  ])
+  for (let i = 0; i < 5; i += 1) connections.dumped([], true)
+  expect(updates.length).toBe(4)
+  expect(connections.size.attempts).toBe(0)
+})
+
+test('an allowed connection that was dropped elsewhere is told from the log once it is sure', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.dumped([], true)
+  connections.dumped([], true)
+  expect(updates).toEqual([])
+  connections.dumped([], true)
+  expect(updates.map(short)).toEqual(['src allow out 1/60 in 0/0 started 1 completed 1'])
+})
+
+test('a connection from before the agent is followed from now on, with the trace of present policy', () => {
+  const updates: FlowUpdate[] = []
+  const connections = createConnections({
+    model,
+    hit: () => null,
+    local: (ip) => model.endpointByIp(ip),
+    isHost: () => false,
+    emit: (update) => void updates.push(update),
+  })
+  connections.dumped([entry(10)], true)
+  expect(updates).toEqual([])
+  connections.dumped([entry(12)], true)
+  expect(updates.map(short)).toEqual([
+    'src allow out 2/200 in 4/2000 started 0 completed 0',
+    'dst allow out 4/2000 in 2/200 started 0 completed 0',
+  ])
+  expect(updates[1]?.enforced.map(formatTrace)).toEqual(['0|default|default.web|allow|0'])
+})
+
+test('a connection whose verdict comes after it was seen waits for it', () => {
+  const { connections, updates } = harness()
+  connections.dumped([entry(1)], true)
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  expect(updates).toEqual([])
+  connections.dumped([entry(2)], true)
+  expect(updates.map(short)[0]).toBe('src allow out 2/200 in 4/2000 started 1 completed 0')
+})
+
+test('one that came and went between two dumps is told from its end', () => {
+  const { connections, updates } = harness()
+  connections.ended([entry(4, { tcpState: 8 })])
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  connections.dumped([], true)
+  expect(updates.map(short)).toEqual([
+    'src allow out 4/400 in 8/4000 started 1 completed 1',
+    'dst allow out 8/4000 in 4/400 started 1 completed 1',
+  ])
+})
+
+test('packets that a new rule denies within a known connection are not counted as allowed', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  connections.dumped([entry(2, { replyPackets: 0, replyBytes: 0 })], true)
+  updates.length = 0
+  connections.judged(judged('DPIx|web', { packets: 3, bytes: 300 }))
+  connections.dumped([entry(5, { replyPackets: 0, replyBytes: 0 })], true)
+  expect(updates.map(short)).toEqual([
+    'dst deny out 0/0 in 3/300 started 1 completed 1',
+    'src allow out 3/300 in 0/0 started 0 completed 0',
+  ])
+})
+
+test('the host’s own traffic to its pods, and strangers’ traffic, is not told', () => {
+  const { connections, updates } = harness()
+  connections.dumped(
+    [
+      entry(1, { id: 2 }, tuple({ source: '10.0.0.254' })),
+      entry(1, { id: 3 }, tuple({ source: '1.1.1.1', destination: '2.2.2.2' })),
+    ],
+    true,
+  )
+  connections.dumped([entry(2, { id: 2 }, tuple({ source: '10.0.0.254' }))], true)
+  expect(updates).toEqual([])
+})
+
+test('a connection whose end was lost is over when two dumps lack it', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop', { tuple: tuple({ destination: '10.0.9.9' }) }))
+  connections.dumped([entry(1, {}, tuple({ destination: '10.0.9.9' }))], true)
+  connections.dumped([], true)
+  connections.dumped([], true)
+  expect(updates.map(short)).toEqual([
+    'src allow out 1/100 in 2/1000 started 1 completed 0',
+    'src allow out 0/0 in 0/0 started 0 completed 1',
+  ])
+})
+
+test('however dumps and ends interleave, the sum of the updates is the last counter', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 12 }),
+      fc.boolean(),
+      (growth, ends) => {
+        const { connections, updates } = harness()
+        connections.judged(judged('ARE0|kns.shop'))
+        connections.judged(judged('API0|web'))
+        let total = 0
+        for (const step of growth) {
+          total += step
+          connections.dumped([entry(total)], true)
+        }
+        if (ends) connections.ended([entry(total + 1, { tcpState: 7 })])
+        const src = updates.filter((u) => u.reporter === 'src')
+        const sum = (key: 'packetsOut' | 'bytesIn' | 'started' | 'completed') => src.reduce((all, u) => all + u[key], 0)
+        expect(sum('packetsOut')).toBe(ends ? total + 1 : total)
+        expect(sum('bytesIn')).toBe((ends ? total + 1 : total) * 1000)
+        expect(sum('started')).toBe(1)
+        expect(sum('completed')).toBe(ends ? 1 : 0)
+      },
+    ),
+  )
+})

@@ -1,0 +1,39 @@
+import type { Resource } from '@margay/schemas'
+import { expect, test } from 'vitest'
+import { nodeSettings } from '../../src/node/felix.ts'
+
+const felix = (name: string, spec: Record<string, unknown>): Resource => ({
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'FelixConfiguration',
+  metadata: { name },
+  spec,
+})
+
+test('the settings of the node go before the default ones, those before the built-in ones', () => {
+  const resources = [
+    felix('default', { flowLogsFlushInterval: '15s', flowLogsFileAggregationKindForAllowed: 1, dnsLogsLatency: false }),
+    felix('node.a', { flowLogsFlushInterval: '2s', allowVXLANPacketsFromWorkloads: true }),
+    felix('node.b', { flowLogsFlushInterval: '3s' }),
+  ]
+  expect(nodeSettings(resources, 'a', { flowFlushMs: 10_000 })).toMatchObject({
+    flowFlushMs: 2000,
+    dnsFlushMs: 10_000,
+    flowLevels: { allowed: 1, denied: 1 },
+    dnsLatency: false,
+    render: { allowVxlan: true, allowIpip: false },
+  })
+  expect(nodeSettings([], 'a', { flowFlushMs: 10_000 })).toMatchObject({
+    flowFlushMs: 10_000,
+    flowLevels: { allowed: 2, denied: 1 },
+    dnsAggregation: 1,
+    render: { allowVxlan: false },
+  })
+})
+
+test('a value that makes no sense is as good as none', () => {
+  const resources = [felix('default', { flowLogsFlushInterval: 'soon', flowLogsFileAggregationKindForDenied: 9 })]
+  expect(nodeSettings(resources, 'a', { flowFlushMs: 1000 })).toMatchObject({
+    flowFlushMs: 1000,
+    flowLevels: { denied: 1 },
+  })
+})

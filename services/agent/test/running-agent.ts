@@ -1,0 +1,91 @@
+import { linesOf } from '@margay/kit/blocks'
+import type { Component } from '@margay/kit/component'
+import { createReporter } from '@margay/kit/reporter'
+import { createResourceCache, versionHeader } from '@margay/kit/resources'
+import {
+  type DnsEvent,
+  dns,
+  type FlowEvent,
+  flow,
+  keyOf,
+  parseResources,
+  resourcesTopic,
+  topicOf,
+} from '@margay/schemas'
+import { createMemoryLog } from '../../../test/harness/memory-log.ts'
+import { type Agent, createAgent } from '../src/agent.ts'
+import type { TestNode } from './node.ts'
+
+/** A cluster's resources and event log in memory, and agents that run on a test node against them. */
+export interface TestCluster {
+  /** Creates or replaces resources, as the API does. */
+  apply(yaml: string): Promise<void>
+  remove(yaml: string): Promise<void>
+  startAgent(node: TestNode): Promise<RunningAgent>
+  /** Everything logged so far. */
+  flows(): FlowEvent[]
+  lookups(): DnsEvent[]
+}
+
+export interface RunningAgent {
+  readonly agent: Agent
+  stop(): Promise<void>
+}
+
+export function createTestCluster(): TestCluster {
+  const log = createMemoryLog()
+  let version = 0
+
+  async function publish(yaml: string, isRemoval: boolean): Promise<void> {
+    const { resources, problems } = parseResources(yaml)
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    if (errors.length > 0) throw new Error(errors.map((e) => `${e.path}: ${e.message}`).join('\n'))
+    for (const { resource } of resources) {
+      version += 1
+      await log.append([
+        {
+          topic: resourcesTopic,
+          key: keyOf(resource),
+          value: isRemoval ? null : Buffer.from(JSON.stringify({ object: resource })),
+          headers: { [versionHeader]: String(version) },
+        },
+      ])
+    }
+  }
+
+  function events<E>(topic: string): E[] {
+    return log.records(topic).flatMap((record) => linesOf(record).map((line) => JSON.parse(line) as E))
+  }
+
+  return {
+    apply: (yaml) => publish(yaml, false),
+    remove: (yaml) => publish(yaml, true),
+    flows: () => events<FlowEvent>(topicOf(flow)),
+    lookups: () => events<DnsEvent>(topicOf(dns)),
+    async startAgent(node) {
+      const reporter = createReporter('agent', { level: 'error' })
+      const resources = createResourceCache({ log, reporter })
+      const failures: Error[] = []
+      const agent = createAgent(
+        {
+          node: 'node1',
+          cluster: 'test',
+          netns: node.netns,
+          dataplane: 'nftables',
+          flowFlushMs: 60_000,
+          uninstall: false,
+        },
+        { log, resources, reporter, died: (error) => void failures.push(error) },
+      )
+      const components: Component[] = [resources, ...agent.components]
+      for (const component of components) await component.start?.()
+      return {
+        agent,
+        async stop() {
+          for (const component of components.reverse()) await component.stop?.()
+          if (failures.length > 0) throw failures[0]
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,77 @@
+// Traffic inside a pod of a system test; run with `ip netns exec POD node traffic.mjs ...`.
+//   serve PORT                        echoes TCP and UDP, answers DNS on port 53; prints "ready"
+//   stream ADDRESS PORT COUNT         sends numbered messages over TCP and UDP and prints how many came back
+//   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
+//   lookup SERVER NAME...             asks for A records and prints the response codes
+import dgram from 'node:dgram'
+import { once } from 'node:events'
+import net from 'node:net'
+import readline from 'node:readline'
+import { decode, encode } from 'dns-packet'
+
+const [verb, ...rest] = process.argv.slice(2)
+
+if (verb === 'serve') {
+  const port = Number(rest[0])
+  const tcp = net.createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(port, '::')
+  const udp = dgram.createSocket('udp6').bind(port, '::')
+  udp.on('message', (message, from) => udp.send(message, from.port, from.address))
+  const dns = dgram.createSocket('udp6').bind(53, '::')
+  dns.on('message', (message, from) => {
+    const query = decode(message)
+    const name = query.questions[0].name
+    const known = name.startsWith('known')
+    const answers = known ? [{ type: 'A', name, ttl: 60, data: '192.0.2.80' }] : []
+    const answer = { type: 'response', id: query.id, flags: known ? 0 : 3, questions: query.questions, answers }
+    dns.send(encode(answer), from.port, from.address)
+  })
+  await Promise.all([once(tcp, 'listening'), once(udp, 'listening'), once(dns, 'listening')])
+  console.log('ready')
+}
+
+if (verb === 'stream') {
+  const [address, port, count] = [rest[0], Number(rest[1]), Number(rest[2])]
+  const udp = dgram.createSocket(net.isIPv6(address) ? 'udp6' : 'udp4')
+  let udpBack = 0
+  udp.on('message', () => {
+    udpBack += 1
+  })
+  const tcp = net.connect(port, address)
+  let tcpBack = 0
+  tcp.on('data', (chunk) => {
+    tcpBack += chunk.length
+  })
+  await once(tcp, 'connect')
+  udp.send('first', port, address)
+  await once(udp, 'message')
+  udpBack = 0
+  for (let i = 0; i < count; i += 1) {
+    udp.send('0123456789', port, address)
+    tcp.write('0123456789')
+    if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  for (let i = 0; i < 100 && (udpBack < count || tcpBack < count * 10); i += 1)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  console.log(JSON.stringify({ udp: udpBack, tcp: tcpBack / 10 }))
+  udp.close()
+  tcp.end()
+}
+
+if (verb === 'hold') {
+  const tcp = net.connect(Number(rest[1]), rest[0])
+  tcp.on('data', (chunk) => console.log(chunk.toString().trim()))
+  await once(tcp, 'connect')
+  console.log('connected')
+  readline.createInterface(process.stdin).on('line', (line) => tcp.write(`${line}\n`))
+}
+
+if (verb === 'lookup') {
+  const [server, ...names] = rest
+  const udp = dgram.createSocket('udp4')
+  for (const [id, name] of names.entries()) {
+    udp.send(encode({ type: 'query', id: id + 1, questions: [{ type: 'A', name }] }), 53, server)
+    const [message] = await once(udp, 'message')
+    console.log(message[3] & 0xf)
+  }
+  udp.close()
+}
