@@ -1,6 +1,6 @@
+import { type Episode, judge } from '@margay/alerts/episodes'
+import { groupHit, type Hit, rowHit } from '@margay/alerts/hit'
 import { describe, expect, it } from 'vitest'
-import { type Episode, judge } from '../src/episodes.ts'
-import { groupHit, type Hit, rowHit } from '../src/hit.ts'
 
 const hour = 3_600_000
 const a = groupHit({ namespace: 'default', name: 'a' }, { count: 1 }, false)

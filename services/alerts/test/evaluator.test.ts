@@ -1,3 +1,6 @@
+import { createEvaluator } from '@margay/alerts/evaluator'
+import { createOutbox } from '@margay/alerts/outbox'
+import { createRules } from '@margay/alerts/rules'
 import { linesOf } from '@margay/kit/blocks'
 import { createReporter } from '@margay/kit/reporter'
 import type { ResourceCache, ResourceChange } from '@margay/kit/resources'
@@ -5,9 +8,6 @@ import { createState } from '@margay/kit/state'
 import type { AlertEvent, Resource } from '@margay/schemas'
 import { describe, expect, it } from 'vitest'
 import { createMemoryLog } from '../../../test/harness/memory-log.ts'
-import { createEvaluator } from '../src/evaluator.ts'
-import { createOutbox } from '../src/outbox.ts'
-import { createRules } from '../src/rules.ts'
 
 const minute = 60_000
 const start = Date.parse('2026-03-01T10:00:00Z')
@@ -70,7 +70,7 @@ async function anEvaluator(answer: (from: number, to: number, sql: string) => Ro
     const reporter = createReporter('alerts', { level: 'silent' })
     const rules = createRules(
       { database: 'margay', maxEvents: 50 },
-      { resources: resources as ResourceCache, now: () => time },
+      { resources: resources as unknown as ResourceCache, now: () => time },
     )
     await rules.start?.()
     return createEvaluator(

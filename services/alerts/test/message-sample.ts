@@ -1,4 +1,4 @@
-import type { Message } from '../src/message.ts'
+import type { Message } from '@margay/alerts/message'
 
 /** A message as the evaluator makes it. */
 export function aMessage(rest: Partial<Message> = {}): Message {

@@ -1,6 +1,6 @@
+import { readAlert } from '@margay/alerts/alert'
+import { compile, hitsOf } from '@margay/alerts/statement'
 import { describe, expect, it } from 'vitest'
-import { readAlert } from '../src/alert.ts'
-import { compile, hitsOf } from '../src/statement.ts'
 
 const anAlert = (spec: object) =>
   readAlert({

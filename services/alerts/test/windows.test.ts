@@ -1,6 +1,6 @@
+import { dueWindows } from '@margay/alerts/windows'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { dueWindows } from '../src/windows.ts'
 
 const minute = 60_000
 

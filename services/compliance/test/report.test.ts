@@ -1,12 +1,12 @@
+import type { Evidence } from '@margay/compliance/evidence'
+import { createGenerator } from '@margay/compliance/generator'
+import type { GlobalReport } from '@margay/compliance/global-report'
+import { beforeAnnotation } from '@margay/compliance/history'
+import type { AuditRecord } from '@margay/compliance/policy-audit'
+import { csvText } from '@margay/compliance/report-files'
 import type { AuditEvent, Resource } from '@margay/schemas'
 import { describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
-import type { Evidence } from '../src/evidence.ts'
-import { createGenerator } from '../src/generator.ts'
-import type { GlobalReport } from '../src/global-report.ts'
-import { beforeAnnotation } from '../src/history.ts'
-import type { AuditRecord } from '../src/policy-audit.ts'
-import { csvText } from '../src/report-files.ts'
 
 const start = Date.parse('2026-03-01T00:00:00Z')
 const hour = 3_600_000

@@ -1,3 +1,7 @@
+import type { Generator } from '@margay/compliance/generator'
+import { createScheduler } from '@margay/compliance/scheduler'
+import { dueSnapshot } from '@margay/compliance/snapshot'
+import { createSnapshotter } from '@margay/compliance/snapshotter'
 import { linesOf } from '@margay/kit/blocks'
 import { MargayError } from '@margay/kit/errors'
 import { createReporter } from '@margay/kit/reporter'
@@ -6,10 +10,6 @@ import { createState } from '@margay/kit/state'
 import type { ReportEvent, Resource, SnapshotEvent } from '@margay/schemas'
 import { describe, expect, it } from 'vitest'
 import { createMemoryLog } from '../../../test/harness/memory-log.ts'
-import type { Generator } from '../src/generator.ts'
-import { createScheduler } from '../src/scheduler.ts'
-import { dueSnapshot } from '../src/snapshot.ts'
-import { createSnapshotter } from '../src/snapshotter.ts'
 
 const at = (text: string) => Date.parse(`2026-03-01T${text}Z`)
 const clockOf = (text: unknown) => new Date(text as number).toISOString().slice(11, 16)

@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Attempt, DeliveryError } from '@margay/alerts/delivery'
+import { createEmailReceiver, type EmailConfig } from '@margay/alerts/receivers/email'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type SmtpHarness, startSmtp } from '../../../../test/harness/smtp.ts'
-import type { Attempt, DeliveryError } from '../../src/delivery.ts'
-import type { Message } from '../../src/message.ts'
-import { createEmailReceiver, type EmailConfig } from '../../src/receivers/email.ts'
+import { type SmtpHarness, type SmtpMessage, startSmtp } from '../../../../test/harness/smtp.ts'
 import { aMessage } from '../message-sample.ts'
 
 const attempt: Attempt = { queuedAt: 0, isUncertain: false, recipients: null }
@@ -17,7 +16,7 @@ describe('mail to a real SMTP server', () => {
   })
   afterAll(() => smtp.stop())
   afterEach(() => {
-    ;(smtp.messages as Message[] & { length: number }).length = 0
+    ;(smtp.messages as SmtpMessage[]).length = 0
     expect(smtp.faults).toEqual([])
   })
 

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Attempt, DeliveryError } from '@margay/alerts/delivery'
+import { createSlackReceiver, type SlackConfig } from '@margay/alerts/receivers/slack'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type SlackFault, type SlackHarness, type SlackMessage, startSlack } from '../../../../test/harness/slack.ts'
-import type { Attempt, DeliveryError } from '../../src/delivery.ts'
-import { createSlackReceiver, type SlackConfig } from '../../src/receivers/slack.ts'
 import { aMessage } from '../message-sample.ts'
 
 describe('a post to Slack', () => {
