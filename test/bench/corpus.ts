@@ -1,4 +1,4 @@
-import { type FlowEvent, flow } from '@margay/schemas'
+import type { FlowEvent } from '@margay/schemas'
 
 /**
  * Flows of a made-up cluster: 40 nodes, 200 workloads of 3 pods, some talking far more than others, 6 % with addresses outside,
@@ -67,9 +67,6 @@ export function flowCorpus(count: number, seed: number, now: number): FlowEvent[
     } satisfies Partial<FlowEvent> as FlowEvent
   })
 }
-
-/** Columns that every flow of the corpus has; a check that it did not fall behind the definition. */
-export const corpusKind = flow.kind
 
 /** A small generator of numbers in [0, 1) with a 32-bit state (Tommy Ettinger's public-domain mulberry32). */
 function mulberry32(seed: number): () => number {

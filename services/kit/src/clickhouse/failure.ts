@@ -2,16 +2,22 @@ import { ClickHouseError } from '@clickhouse/client'
 import { MargayError, messageOf } from '../errors.ts'
 
 /**
- * ClickHouse's numbers for "not now": overloaded, out of memory or space, replica read-only, stopping, outcome unknown.
+ * ClickHouse's numbers for "not now": overloaded, out of memory or space, replica read-only, stopping, outcome unknown,
+ * a failure that is none of ClickHouse's own.
  * The same request can succeed later; everything else stays refused however often it is sent.
  */
-const notNow = new Set([202, 203, 209, 210, 225, 236, 242, 243, 252, 274, 319, 425, 439, 473, 998, 999])
+const notNow = new Set([
+  202, 203, 209, 210, 225, 236, 242, 243, 252, 274, 319, 425, 439, 473, 998, 999, 1000, 1001, 1002,
+])
 
 /** Numbers that an insert may meet through no fault of its data: time and memory limits, a killed query. */
 const notNowForInserts = new Set([159, 241, 394])
 
-/** Numbers of what no other rows would change: unknown tables, columns, formats or settings, and who may do what. */
-const ofTheSetup = new Set([16, 36, 47, 48, 60, 62, 73, 81, 115, 164, 192, 193, 194, 291, 497, 516])
+/** Numbers that say: a value in these rows cannot be stored. Most of them come with the row, as in `(at row 5)`. */
+const ofTheData = new Set([
+  6, 25, 26, 27, 32, 33, 34, 35, 38, 41, 53, 69, 70, 72, 117, 128, 130, 131, 190, 321, 349, 376, 407, 441, 467, 675,
+  676, 691,
+])
 
 /**
  * Turns what the ClickHouse client threw into a MargayError: CLICKHOUSE_UNAVAILABLE when the same request can succeed later,
@@ -23,7 +29,11 @@ export function clickHouseFailure(error: unknown, what: { readonly url: string; 
   if (error instanceof Error && error.name === 'AbortError') return error
   if (error instanceof ClickHouseError || isTyped(error)) {
     const code = Number(error.code)
-    const details = { clickhouseCode: code, clickhouseName: error.type, data: what.insert && !ofTheSetup.has(code) }
+    const details = {
+      clickhouseCode: code,
+      clickhouseName: error.type,
+      data: what.insert && (ofTheData.has(code) || /\(at row \d+\)/.test(error.message)),
+    }
     const options = { cause: error, details }
     const text = `${error.message.trim()} (${error.type ?? 'unknown'}, code ${code})`
     if (notNow.has(code) || (what.insert && notNowForInserts.has(code)))
