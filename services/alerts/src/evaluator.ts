@@ -3,12 +3,13 @@ import type { Component } from '@margay/kit/component'
 import { MargayError, messageOf } from '@margay/kit/errors'
 import type { Reporter } from '@margay/kit/reporter'
 import type { KeyedState } from '@margay/kit/state'
-import { event as definition } from '@margay/schemas'
+import { type AlertEvent, event as definition } from '@margay/schemas'
 import type { Alert } from './alert.ts'
 import { alertEvent } from './alert-event.ts'
 import { type Episode, judge } from './episodes.ts'
 import { messagesOf } from './message.ts'
 import type { Outbox } from './outbox.ts'
+import { type AlertStatus, type RuleState, skippedCondition, statusOf, truncatedCondition } from './rule-state.ts'
 import type { ErrorCondition, Rule, Rules } from './rules.ts'
 import { type Found, hitsOf, type Statement } from './statement.ts'
 import type { Watermark } from './watermark.ts'
@@ -24,32 +25,6 @@ export interface EvaluatorConfig {
   readonly settleMs: number
 }
 
-/** What is remembered of an alert over a restart. */
-interface RuleState {
-  readonly name: string
-  readonly revision: string
-  readonly lastUpdate: number
-  /** End of the last window looked at. */
-  readonly lastEnd: number
-  readonly lastExecuted: number | null
-  readonly lastEvent: number | null
-  readonly errorConditions: readonly ErrorCondition[]
-}
-
-/** GlobalAlert.status (spec 1.3), times in RFC 3339. */
-export interface AlertStatus {
-  readonly name: string
-  readonly uid: string
-  readonly status: {
-    readonly active: boolean
-    readonly healthy: boolean
-    readonly lastUpdate?: string
-    readonly lastExecuted?: string
-    readonly lastEvent?: string
-    readonly errorConditions: readonly ErrorCondition[]
-  }
-}
-
 /** Runs what is due; each alert by itself, so that one that fails or is slow holds up no other. */
 export interface Evaluator extends Component {
   /** Begins every run that is due and returns; runs under way go on by themselves. */
@@ -61,6 +36,8 @@ export interface Evaluator extends Component {
 
 /** Runs at the same time at most: the engine has other readers too. */
 const maxRunning = 4
+/** Characters of events in one append; Kafka takes 16 MiB for a partition at once, and state comes with it. */
+const maxAppendChars = 4 * 2 ** 20
 /** A data set that stays behind for longer is told in the status. */
 const patienceMs = 60_000
 
@@ -143,23 +120,25 @@ export function createEvaluator(
     const { raised, ended } = judge(open, { ...found, window }, config.repeatMs)
     const at = { window, now: now(), cluster: config.cluster, host: config.host }
     const written = raised.map((each) => ({ ...each, event: alertEvent(alert, each.hit, at) }))
-    const { changes, records } = outbox.enter(messagesOf(alert, written), at.now)
-    for (const { hit, episode } of raised) changes.set(`${prefix}${hit.fingerprint}`, episode)
-    for (const fingerprint of ended) changes.set(`${prefix}${fingerprint}`, undefined)
     const before = stateOf(rule)
-    changes.set(`rule/${alert.uid}`, {
+    const after = {
       ...before,
       lastEnd: window.to,
       lastExecuted: at.now,
       lastEvent: raised.length > 0 ? at.now : before.lastEvent,
       errorConditions: found.isTruncated ? [...conditions, truncatedCondition(config.maxEvents)] : conditions,
-    } satisfies RuleState)
-    const blocks = encodeBlocks(
-      definition,
-      written.map(({ event }) => event),
-      origin,
-    )
-    await state.write(changes, [...blocks, ...records])
+    } satisfies RuleState
+    const parts = inParts(written)
+    for (const [index, part] of parts.entries()) {
+      const { changes, records } = outbox.enter(index === 0 ? messagesOf(alert, written) : [], at.now)
+      for (const { hit, episode } of part) changes.set(`${prefix}${hit.fingerprint}`, episode)
+      if (index === parts.length - 1) {
+        for (const fingerprint of ended) changes.set(`${prefix}${fingerprint}`, undefined)
+        changes.set(`rule/${alert.uid}`, after)
+      }
+      const news = part.map(({ event }) => event)
+      await state.write(changes, [...encodeBlocks(definition, news, origin), ...records])
+    }
     for (const { event, isRepeat } of written) {
       events.inc({ kind: isRepeat ? 'repeated' : 'new' })
       reporter.log.info(
@@ -253,35 +232,21 @@ export function createEvaluator(
   }
 }
 
-function statusOf(rule: Rule, known: RuleState | undefined, failure: ErrorCondition | undefined): AlertStatus {
-  const problem = rule.alert === null ? rule.problem : failure
-  const text = (time: number | null | undefined) =>
-    time === null || time === undefined ? undefined : new Date(time).toISOString()
-  const times = Object.entries({
-    lastUpdate: text(known?.lastUpdate),
-    lastExecuted: text(known?.lastExecuted),
-    lastEvent: text(known?.lastEvent),
-  }).filter(([, time]) => time !== undefined)
-  return {
-    name: rule.name,
-    uid: rule.uid,
-    status: {
-      active: rule.alert !== null,
-      healthy: problem === undefined,
-      ...Object.fromEntries(times),
-      errorConditions: [...(problem === undefined ? [] : [problem]), ...(known?.errorConditions ?? [])],
-    },
+/**
+ * What is raised, cut into pieces that one append may hold; at least one. Each piece is written with its episodes, so
+ * that a crash between two leaves the rest to be found again, and only the rest. The messages go with the first piece.
+ */
+function inParts<T extends { readonly event: AlertEvent }>(raised: readonly T[]): T[][] {
+  const parts: T[][] = [[]]
+  let size = 0
+  for (const each of raised) {
+    const length = JSON.stringify(each.event).length
+    if (size > 0 && size + length > maxAppendChars) {
+      parts.push([])
+      size = 0
+    }
+    parts.at(-1)?.push(each)
+    size += length
   }
-}
-
-function skippedCondition({ from, to }: Window): ErrorCondition {
-  const span = `${new Date(from).toISOString()} to ${new Date(to).toISOString()}`
-  return { type: 'WindowsSkipped', message: `not evaluated, for it was too long ago: ${span}` }
-}
-
-function truncatedCondition(maxEvents: number): ErrorCondition {
-  return {
-    type: 'EventsTruncated',
-    message: `more than ${maxEvents} events in one run; the rest was dropped: narrow the query or raise alerts.maxEventsPerRun`,
-  }
+  return parts
 }

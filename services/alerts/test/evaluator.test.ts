@@ -254,6 +254,33 @@ describe('the evaluator', () => {
     expect(t.status()[0]?.status.errorConditions).toMatchObject([{ type: 'EventsTruncated' }])
   })
 
+  it('writes a storm of large rows in pieces, and after a crash between two only what is still missing', async () => {
+    const rows = Array.from({ length: 9 }, (_, index) => ({
+      place_log_partition: 0,
+      place_log_offset: index,
+      place_log_index: 0,
+      qname: `${index}`.repeat(1_000_000),
+    }))
+    const t = await anEvaluator(() => rows)
+    let appends = 0
+    const append = t.log.append.bind(t.log)
+    t.log.append = async (records) => {
+      appends += 1
+      if (appends === 2) throw new Error('killed')
+      return append(records)
+    }
+    t.resources.put(
+      anAlert('rows', { dataSet: 'dns', aggregateBy: [], metric: undefined, field: undefined, summary: 'x' }),
+    )
+    await t.pass(2000)
+    expect(t.events()).toHaveLength(4)
+    await t.restart()
+    await t.pass(10_000)
+    expect(t.events()).toHaveLength(9)
+    expect(new Set(t.events().map(({ id }) => id)).size).toBe(9)
+    expect(appends).toBeGreaterThan(3)
+  })
+
   it('forgets an alert that is deleted; one made anew with its name raises again', async () => {
     const t = await anEvaluator(() => rowsOf('default'))
     t.resources.put(anAlert('lateral'))

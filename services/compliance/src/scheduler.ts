@@ -91,10 +91,12 @@ export function createScheduler(
   ): Promise<ReportEvent> {
     const event = await generator.generate(report, interval)
     await state.sync()
-    await state.write(
-      changes,
-      encodeBlocks(definition, [event], { cluster: config.cluster, producer: `compliance/${config.host}` }),
-    )
+    const blocks = encodeBlocks(definition, [event], { cluster: config.cluster, producer: `compliance/${config.host}` })
+    try {
+      await state.write(changes, blocks)
+    } catch (cause) {
+      throw (cause as MargayError).code === 'LOG_RECORD_TOO_LARGE' ? tooLarge(report.name, cause) : cause
+    }
     reporter.log.info({ report: report.name, id: event.id, ...jobOf(report, interval) }, 'report made')
     return event
   }
@@ -201,6 +203,14 @@ export function createScheduler(
         : { state: 'degraded', reason: `${trouble.type}: ${trouble.message}` }
     },
   }
+}
+
+function tooLarge(name: string, cause: unknown): MargayError {
+  return new MargayError(
+    'REPORT_EVIDENCE_TOO_LARGE',
+    `report ${name} holds too many audit events for one record of the event log: report on a shorter interval`,
+    { status: 422, cause },
+  )
 }
 
 function jobOf(report: GlobalReport, { start, end }: Interval): Job {
