@@ -29,7 +29,10 @@ const tableFunctions = new Set(
  * Names are lower case, since many functions of ClickHouse are case-insensitive.
  */
 const functions =
-  /^(file|ai[a-z]*|catboost.*|evalmlmethod|eval|fuzzquery|joinget.*|sleep|sleepeachrow|getserversetting|getserverport|getmacro|getclienthttpheader|getmergetreesetting|showcertificate|addressto.*|demangle|logtrace|icebergtruncate|serveruuid|filesystem.*|transactionid|.*zookeeper.*|executable|url|remote.*|s3.*|input|aggthrow)$/
+  /^(file|ai(generate|embed).*|catboost.*|evalmlmethod|eval|fuzzquery|joinget.*|sleep|sleepeachrow|getserversetting|getserverport|getmacro|getclienthttpheader|getmergetreesetting|showcertificate|addressto.*|demangle|logtrace|icebergtruncate|serveruuid|filesystem.*|transactionid|.*zookeeper.*|aggthrow)$/
+
+/** Table functions that no future engine shall take in another place than that of a table. */
+const neverScalar = /^(executable|url|remote|remotesecure|s3|input|cluster|merge)$/
 
 /** Tables of the system database that show the schema and nothing of the machine. */
 const systemTables = new Set('one numbers columns functions data_type_families table_functions'.split(' '))
@@ -85,7 +88,7 @@ export function gateTree(tree: string, database: string, others: ReadonlySet<str
 function judgeFunction(name: string, isTable: boolean): string | null {
   const lower = name.toLowerCase()
   if (isTable) return tableFunctions.has(lower) ? null : `the table function ${name} is not allowed`
-  return functions.test(lower) ? `the function ${name} is not allowed` : null
+  return functions.test(lower) || neverScalar.test(lower) ? `the function ${name} is not allowed` : null
 }
 
 function judgeTable(name: string, database: string): string | null {

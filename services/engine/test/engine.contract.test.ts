@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { createTableSql, definitions, selectList } from '@margay/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
 import { gateTree } from '../src/gate.ts'
@@ -52,6 +53,16 @@ describe('a read-only request', () => {
   ])('may run %s', async (sql) => {
     await done(sql, { readonly: '1' })
   })
+
+  it.each(definitions.map((definition) => [definition.dataSet, definition] as const))(
+    'may read the events of %s in their JSON form',
+    async (_name, definition) => {
+      await done(createTableSql(definition))
+      await done(`SELECT ${selectList(definition)} FROM (SELECT * FROM ${definition.table} LIMIT 5)\nFORMAT JSON`, {
+        readonly: '1',
+      })
+    },
+  )
 
   it('may have parameters', async () => {
     const answer = await done('SELECT a FROM {t:Identifier} WHERE b = {b:String}', {
