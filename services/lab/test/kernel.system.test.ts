@@ -136,6 +136,11 @@ describe.skipIf(labObstacle !== null)('a lab in the kernel', () => {
     expect((await lab.exec('shop/client', 'curl', '-s', '-m1', `http://${lab.pod('shop/web').ip}:81`)).code).toBe(7)
   })
 
+  it('speaks TLS to clients that do not ask who it is', async () => {
+    const { code, stdout } = await lab.exec('shop/client', 'curl', '-skI', '-m3', 'https://api.twilio.com')
+    expect([code, stdout.split('\r\n')[0]]).toEqual([0, 'HTTP/1.1 200 OK'])
+  })
+
   it('has nodes that listen as nodes do', async () => {
     for (const { ip } of lab.nodes) {
       expect(await lab.probe('shop/client', `${ip}:22`)).toMatchObject({ ok: true })

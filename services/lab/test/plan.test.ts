@@ -9,6 +9,7 @@ import { interfaceOf } from '../src/manifests/name.ts'
 import { makePlan } from '../src/manifests/plan.ts'
 import { publishedResources } from '../src/manifests/published.ts'
 
+const demonstration = makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2 })
 const planOf = (text: string, nodes = 2, previous?: ReturnType<typeof makePlan>) =>
   makePlan(parseDocuments(text, 'test.yaml'), { id: 'tst', nodes, previous })
 
@@ -27,7 +28,7 @@ spec:
 
 describe('the plan of a lab', () => {
   it('finds the sixteen call edges of Online Boutique in its environment variables', () => {
-    const plan = makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2 })
+    const plan = demonstration
     const edges = plan.pods
       .filter(({ namespace }) => namespace === 'default')
       .flatMap((pod) => pod.calls.map((call) => `${pod.workload.name} ${call.host}:${call.port}`))
@@ -47,7 +48,7 @@ describe('the plan of a lab', () => {
   })
 
   it('reads the loop of a shell as a call', () => {
-    const plan = makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2 })
+    const plan = demonstration
     const centos = plan.pods.find(({ name }) => name === 'centos')
     expect(centos?.calls.filter(({ origin }) => origin === 'command')).toEqual([
       { scheme: 'http', host: 'nginx-svc', port: 80, path: '/', everyMs: 3000, origin: 'command' },
@@ -199,7 +200,7 @@ spec: {template: {spec: {}}}
   })
 
   it('publishes what a cluster would have, complete for the policy model', () => {
-    const resources = publishedResources(makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2 }))
+    const resources = publishedResources(demonstration)
     const pod = resources.find(({ kind, metadata }) => kind === 'Pod' && metadata.name.startsWith('frontend-'))
     expect(pod).toMatchObject({
       metadata: { namespace: 'default', labels: { app: 'frontend' }, annotations: { 'margay.dev/lab': 'tst' } },
