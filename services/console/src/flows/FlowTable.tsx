@@ -3,7 +3,7 @@ import type { Flow } from '../api.ts'
 import { clock } from '../ui/relative-time.ts'
 import { Verdict } from '../ui/Verdict.tsx'
 import classes from './FlowTable.module.css'
-import { deciderOf, destinationOf, portOf, sourceOf } from './sentence.ts'
+import { deciderOf, destinationEnd, destinationOf, type End, portOf, sourceEnd, sourceOf } from './sentence.ts'
 
 /** Newest flows first: when, who, to whom, the verdict, and the rule that gave it. */
 export function FlowTable({
@@ -44,12 +44,9 @@ function FlowRow({ flow, onOpen }: { readonly flow: Flow; readonly onOpen: (flow
       </Table.Td>
       <Table.Td className={classes.pair}>
         <UnstyledButton className={classes.open ?? ''} onClick={() => onOpen(flow)}>
-          <span>{sourceOf(flow)}</span>
+          <EndName end={sourceEnd(flow)} />
           <span className={classes.arrow}> → </span>
-          <span>
-            {destinationOf(flow)}
-            <span className={classes.port}>{portOf(flow)}</span>
-          </span>
+          <EndName end={destinationEnd(flow)} suffix={portOf(flow)} />
         </UnstyledButton>
         <Text component="span" size="xs" c="dimmed" className={classes.notes ?? ''}>
           {flow.proto} · {flow.reporter === 'dst' ? 'ingress' : 'egress'}
@@ -75,6 +72,16 @@ function FlowRow({ flow, onOpen }: { readonly flow: Flow; readonly onOpen: (flow
       </Table.Td>
       <Table.Td className={classes.count}>{flow.num_flows}</Table.Td>
     </Table.Tr>
+  )
+}
+
+function EndName({ end, suffix = '' }: { readonly end: End; readonly suffix?: string }) {
+  return (
+    <span>
+      {end.main}
+      <span className={classes.rest}>{end.rest}</span>
+      <span className={classes.port}>{suffix}</span>
+    </span>
   )
 }
 

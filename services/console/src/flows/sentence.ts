@@ -14,6 +14,26 @@ export function placeOf(namespace: string, name: string, aggregated: string): st
   return namespace === '' || namespace === '-' ? shown : `${namespace}/${shown}`
 }
 
+/** One end of a flow, as the eye wants it: what matters, then what only tells copies apart. */
+export interface End {
+  readonly main: string
+  readonly rest: string
+}
+
+/**
+ * Splits the name of an end: a pod of a Deployment into the workload and the random rest (told by the label
+ * pod-template-hash), an outside address into the address and `pub` or `pvt`.
+ */
+export function endOf(place: string, ip: string | null, type: string, labels: readonly string[]): End {
+  if (type === 'net') return ip === null ? { main: place, rest: '' } : { main: ip, rest: ` ${place}` }
+  const hash = labels.find((label) => label.startsWith('pod-template-hash='))?.slice('pod-template-hash='.length)
+  const cut = hash === undefined ? -1 : place.indexOf(`-${hash}`)
+  return cut < 0 ? { main: place, rest: '' } : { main: place.slice(0, cut), rest: place.slice(cut) }
+}
+
+export const sourceEnd = (flow: Flow) => endOf(sourceOf(flow), flow.source_ip, flow.source_type, flow.source_labels)
+export const destinationEnd = (flow: Flow) => endOf(destinationOf(flow), flow.dest_ip, flow.dest_type, flow.dest_labels)
+
 export const sourceOf = (flow: Flow) => placeOf(flow.source_namespace, flow.source_name, flow.source_name_aggr)
 export const destinationOf = (flow: Flow) => placeOf(flow.dest_namespace, flow.dest_name, flow.dest_name_aggr)
 export const portOf = (flow: Flow) => (flow.dest_port === null ? '' : `:${flow.dest_port}`)
