@@ -163,6 +163,9 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
     cluster = createTestCluster()
     await cluster.apply(base)
     running = await cluster.startAgent(node)
+    const server = start(podAt(1), 'serve', '80')
+    children.push(server)
+    await once(server.stdout as NodeJS.ReadableStream, 'data')
   })
 
   afterAll(async () => {
@@ -172,13 +175,6 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
   })
 
   const podAt = (index: number) => node.pods[index] as TestPod
-
-  async function serve(at: TestPod): Promise<ChildProcess> {
-    const child = start(at, 'serve', '80')
-    children.push(child)
-    await once(child.stdout as NodeJS.ReadableStream, 'data')
-    return child
-  }
 
   /** The records written by a flush, without those written before. */
   async function newFlows(): Promise<FlowEvent[]> {
@@ -253,9 +249,10 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
   )
 
   test('twenty changes of policy lose no packet of streams that go on, and every byte is counted once', async () => {
-    const server = await serve(podAt(1))
     await newFlows()
-    const stream = start(podAt(0), 'stream', podAt(1).ip, '80', '3000')
+    const stream = start(podAt(0), 'stream', podAt(1).ip, '80')
+    children.push(stream)
+    await once(stream.stdout as NodeJS.ReadableStream, 'data')
     const finished = output(stream)
     const change = (index: number) =>
       JSON.stringify({
@@ -277,8 +274,10 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
       await cluster.apply(change(index))
       await running.agent.programmer.settled()
     }
-    expect(stream.exitCode, 'the stream must outlast the changes').toBeNull()
-    expect(JSON.parse(await finished)).toEqual({ udp: 3000, tcp: 3000 })
+    stream.stdin?.end()
+    const { sent, ...back } = JSON.parse(await finished) as { sent: number; udp: number; tcp: number }
+    expect(sent).toBeGreaterThan(1000)
+    expect(back).toEqual({ udp: sent, tcp: sent })
     const flows = await newFlows()
     const sum = (
       reporter: string,
@@ -288,21 +287,18 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
       flows
         .filter((f) => f.reporter === reporter && f.proto === proto && f.dest_port === 80)
         .reduce((all, f) => all + f[key], 0)
-    // 3000 datagrams of 10 bytes and a first one of 5, each with 28 bytes of headers.
-    expect(sum('src', 'udp', 'bytes_out')).toBe(3000 * 38 + 33)
-    expect(sum('src', 'udp', 'packets_out')).toBe(3001)
-    expect(sum('dst', 'udp', 'bytes_in')).toBe(3000 * 38 + 33)
+    // Datagrams of 10 bytes and a first one of 5, each with 28 bytes of headers.
+    expect(sum('src', 'udp', 'bytes_out')).toBe(sent * 38 + 33)
+    expect(sum('src', 'udp', 'packets_out')).toBe(sent + 1)
+    expect(sum('dst', 'udp', 'bytes_in')).toBe(sent * 38 + 33)
     expect(sum('src', 'udp', 'num_flows_started')).toBe(1)
     expect(sum('src', 'tcp', 'bytes_out')).toBe(sum('dst', 'tcp', 'bytes_in'))
-    expect(sum('src', 'tcp', 'bytes_out')).toBeGreaterThan(30_000)
-    server.kill()
-    await once(server, 'close')
+    expect(sum('src', 'tcp', 'bytes_out')).toBeGreaterThan(sent * 10)
     await cluster.remove(change(0))
     await running.agent.programmer.settled()
   })
 
   test('lookups are logged with their answers and latency', async () => {
-    const server = await serve(podAt(1))
     const codes = await output(
       start(podAt(0), 'lookup', podAt(1).ip, 'known.example', 'Known2.example', 'unknown.example'),
     )
@@ -323,12 +319,9 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
       expect(event.latency_count).toBe(1)
       expect(event.latency_mean).toBeGreaterThan(0)
     }
-    server.kill()
-    await once(server, 'close')
   })
 
   test('an agent that stops leaves policy in force, and one that starts again cuts no connection', async () => {
-    const server = await serve(podAt(1))
     const policy = `
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkPolicy
@@ -358,14 +351,11 @@ spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protoco
     const flows = (await newFlows()).filter((f) => f.reporter === 'src' && f.dest_port === 80 && f.num_flows > 0)
     expect(flows.map((f) => [f.action, f.num_flows_started, f.packets_out > 0])).toEqual([['allow', 0, true]])
     held.kill()
-    server.kill()
-    await once(server, 'close')
     await cluster.remove(policy)
     await running.agent.programmer.settled()
   })
 
   test('a workload interface that no endpoint owns is closed, and opens when its pod appears', async () => {
-    const server = await serve(podAt(1))
     const third = pod({ name: 'pod3', namespace: 'other', ips: [podAt(2).ip, podAt(2).ip6], labels: '{app: c}' })
     await cluster.remove(third)
     await running.agent.programmer.settled()
@@ -374,8 +364,6 @@ spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protoco
     await cluster.apply(third)
     await running.agent.programmer.settled()
     expect((await runProbes([probe])).get(probe)).toBe(true)
-    server.kill()
-    await once(server, 'close')
   })
 
   test('a table that somebody deletes comes back', async () => {

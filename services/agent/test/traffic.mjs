@@ -1,6 +1,6 @@
 // Traffic inside a pod of a system test; run with `ip netns exec POD node traffic.mjs ...`.
 //   serve PORT                        echoes TCP and UDP, answers DNS on port 53; prints "ready"
-//   stream ADDRESS PORT COUNT         sends numbered messages over TCP and UDP and prints how many came back
+//   stream ADDRESS PORT               sends over TCP and UDP until standard input ends; prints how many went out and came back
 //   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
 //   lookup SERVER NAME...             asks for A records and prints the response codes
 import dgram from 'node:dgram'
@@ -20,7 +20,7 @@ if (verb === 'serve') {
   dns.on('message', (message, from) => {
     const query = decode(message)
     const name = query.questions[0].name
-    const known = name.startsWith('known')
+    const known = name.toLowerCase().startsWith('known')
     const answers = known ? [{ type: 'A', name, ttl: 60, data: '192.0.2.80' }] : []
     const answer = { type: 'response', id: query.id, flags: known ? 0 : 3, questions: query.questions, answers }
     dns.send(encode(answer), from.port, from.address)
@@ -30,7 +30,7 @@ if (verb === 'serve') {
 }
 
 if (verb === 'stream') {
-  const [address, port, count] = [rest[0], Number(rest[1]), Number(rest[2])]
+  const [address, port] = [rest[0], Number(rest[1])]
   const udp = dgram.createSocket(net.isIPv6(address) ? 'udp6' : 'udp4')
   let udpBack = 0
   udp.on('message', () => {
@@ -45,14 +45,22 @@ if (verb === 'stream') {
   udp.send('first', port, address)
   await once(udp, 'message')
   udpBack = 0
-  for (let i = 0; i < count; i += 1) {
+  let isOver = false
+  process.stdin.on('end', () => {
+    isOver = true
+  })
+  process.stdin.resume()
+  console.log('streaming')
+  let count = 0
+  while (!isOver) {
+    count += 1
     udp.send('0123456789', port, address)
     tcp.write('0123456789')
-    if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    if (count % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10))
   }
   for (let i = 0; i < 100 && (udpBack < count || tcpBack < count * 10); i += 1)
     await new Promise((resolve) => setTimeout(resolve, 20))
-  console.log(JSON.stringify({ udp: udpBack, tcp: tcpBack / 10 }))
+  console.log(JSON.stringify({ sent: count, udp: udpBack, tcp: tcpBack / 10 }))
   udp.close()
   tcp.end()
 }

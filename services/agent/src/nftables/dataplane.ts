@@ -6,7 +6,7 @@ import { table } from './ruleset.ts'
 import { type KernelState, kernelOf, transactions } from './transaction.ts'
 
 /** Shortest time between two complete rewritings, and longest without one. */
-const rewriteMs = 10_000
+const rewriteMs = 5_000
 const refreshMs = 180_000
 /** Prefixes of replaced rules are remembered this long: logged packets may still be on their way. */
 const prefixMemoryMs = 60_000
@@ -46,7 +46,7 @@ export function createNftablesDataplane(deps: {
     drifted() {
       if (kernel === null) return false
       const age = now() - written
-      // Others change tables of their own: ours is looked after in bursts of at most one rewriting in ten seconds.
+      // Others change tables of their own: ours is looked after in bursts of at most one rewriting in five seconds.
       if (age < refreshMs && (age < rewriteMs || deps.generation() === generation)) return false
       kernel = null
       return true
