@@ -8,50 +8,13 @@ import type { EventLog } from '@margay/kit/event-log'
 import { createEventLog } from '@margay/kit/log'
 import { createReporter } from '@margay/kit/reporter'
 import { versionHeader } from '@margay/kit/resources'
-import { type AuditEvent, audit, type FlowEvent, flow, type Resource, resourcesTopic } from '@margay/schemas'
+import { type AuditEvent, audit, flow, type Resource, resourcesTopic } from '@margay/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
 import { eventually, startService, type TestService } from '../../../test/harness/service.ts'
 import { type SlackHarness, startSlack } from '../../../test/harness/slack.ts'
 import { type SmtpHarness, startSmtp } from '../../../test/harness/smtp.ts'
-
-const aFlow = (rest: Partial<FlowEvent>): FlowEvent => ({
-  cluster: 'cluster',
-  host: 'node1',
-  start_time: Date.now() - 5000,
-  end_time: Date.now(),
-  action: 'allow',
-  reporter: 'dst',
-  proto: 'tcp',
-  source_ip: null,
-  source_port: null,
-  source_name: '-',
-  source_name_aggr: 'loadgenerator-*',
-  source_namespace: 'default',
-  source_type: 'wep',
-  source_labels: ['app=loadgenerator'],
-  dest_ip: null,
-  dest_port: 80,
-  dest_name: '-',
-  dest_name_aggr: 'dev-nginx-*',
-  dest_namespace: 'dev',
-  dest_type: 'wep',
-  dest_labels: ['app=nginx'],
-  dest_service_namespace: '-',
-  dest_service_name: '-',
-  dest_service_port: '-',
-  dest_domains: [],
-  enforced_policies: [],
-  pending_policies: [],
-  bytes_in: 1,
-  bytes_out: 1,
-  packets_in: 1,
-  packets_out: 1,
-  num_flows: 1,
-  num_flows_started: 1,
-  num_flows_completed: 0,
-  ...rest,
-})
+import { aFlow } from './flow-sample.ts'
 
 const lateralAccess: Resource = {
   apiVersion: 'projectcalico.org/v3',
