@@ -29,7 +29,7 @@ const tableFunctions = new Set(
  * Names are lower case, since many functions of ClickHouse are case-insensitive.
  */
 const functions =
-  /^(file|ai(generate|embed).*|catboost.*|evalmlmethod|eval|fuzzquery|joinget.*|sleep|sleepeachrow|getserversetting|getserverport|getmacro|getclienthttpheader|getmergetreesetting|showcertificate|addressto.*|demangle|logtrace|icebergtruncate|serveruuid|filesystem.*|transactionid|.*zookeeper.*|aggthrow)$/
+  /^(file|ai(generate|embed|classify|extract|translate|summarize|filter|aggregate|similarity).*|catboost.*|evalmlmethod|eval|fuzzquery|joinget.*|sleep|sleepeachrow|getserversetting|getserverport|getmacro|getclienthttpheader|getmergetreesetting|showcertificate|addressto.*|demangle|logtrace|icebergtruncate|serveruuid|filesystem.*|transactionid|.*zookeeper.*|aggthrow)$/
 
 /** Table functions that no future engine shall take in another place than that of a table. */
 const neverScalar = /^(executable|url|remote|remotesecure|s3|input|cluster|merge)$/
