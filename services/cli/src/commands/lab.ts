@@ -84,7 +84,9 @@ export function addLabCommands(program: Command, context: Context): void {
           'LAB_SIMULATED',
           'the lab is simulated: there is no network to run a program in. Start it as root with nftables installed',
         )
-      const child = spawn('ip', ['netns', 'exec', found.netns, ...command], { stdio: 'inherit' })
+      // Options of the program are not ours, so the separator arrives with them.
+      const program = command[0] === '--' ? command.slice(1) : command
+      const child = spawn('ip', ['netns', 'exec', found.netns, ...program], { stdio: 'inherit' })
       context.setExit(
         await new Promise<number>((resolve, reject) => {
           child.once('error', reject)
