@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Component, Health } from '@margay/kit/component'
-import { messageOf } from '@margay/kit/errors'
+import { MargayError, messageOf } from '@margay/kit/errors'
 import type { Batch, Consumer, EventLog, StoredRecord } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
 import { type EventDefinition, topicOf } from '@margay/schemas'
