@@ -255,7 +255,7 @@ describe('the evaluator', () => {
   })
 
   it('writes a storm of large rows in pieces, and after a crash between two only what is still missing', async () => {
-    const rows = Array.from({ length: 9 }, (_, index) => ({
+    const rows = Array.from({ length: 5 }, (_, index) => ({
       place_log_partition: 0,
       place_log_offset: index,
       place_log_index: 0,
@@ -276,9 +276,9 @@ describe('the evaluator', () => {
     expect(t.events()).toHaveLength(4)
     await t.restart()
     await t.pass(10_000)
-    expect(t.events()).toHaveLength(9)
-    expect(new Set(t.events().map(({ id }) => id)).size).toBe(9)
-    expect(appends).toBeGreaterThan(3)
+    expect(t.events()).toHaveLength(5)
+    expect(new Set(t.events().map(({ id }) => id)).size).toBe(5)
+    expect(appends).toBeGreaterThanOrEqual(3)
   })
 
   it('forgets an alert that is deleted; one made anew with its name raises again', async () => {

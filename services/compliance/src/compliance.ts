@@ -5,17 +5,20 @@ import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import { createTicker } from '@margay/kit/schedule'
 import { createState } from '@margay/kit/state'
-import { type Config, milliseconds } from '@margay/schemas'
+import { type Config, milliseconds, report, topicOf } from '@margay/schemas'
 import { createEvidence } from './evidence.ts'
 import { createGenerator } from './generator.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 import { createSnapshotter } from './snapshotter.ts'
+import { isStored } from './store-watch.ts'
 
 /** Topic of what compliance must remember: the newest snapshot, and how far each GlobalReport has come. */
 export const stateTopic = 'margay.compliance-state.v1'
 
 /** How long a report waits for the store, ms: less than the API waits for the report. */
 const evidenceWaitMs = 20_000
+/** How long the answer to a request for a report waits until the report can be read, ms. */
+const readableWaitMs = 5_000
 
 /** Puts the compliance service together; log, ClickHouse and resources are started by the caller. */
 export function createCompliance(
@@ -38,7 +41,14 @@ export function createCompliance(
   const snapshotter = createSnapshotter({ hour: snapshotHour, cluster, host }, { resources, state, reporter, now })
   const scheduler = createScheduler(
     { cluster, host, startDelayMs: milliseconds(startDelay) },
-    { resources, state, generator, reporter, now },
+    {
+      resources,
+      state,
+      generator,
+      reporter,
+      now,
+      readable: () => isStored(topicOf(report), readableWaitMs, { log, now, sleep }),
+    },
   )
   const ticker = createTicker('compliance ticker', {
     reporter,

@@ -1,6 +1,5 @@
 import type { ClickHouse } from '@margay/kit/clickhouse'
 import { MargayError } from '@margay/kit/errors'
-import type { EventLog } from '@margay/kit/event-log'
 import {
   type AuditEvent,
   audit,
@@ -13,6 +12,7 @@ import {
 } from '@margay/schemas'
 import type { Interval } from './intervals.ts'
 import type { AuditRecord } from './policy-audit.ts'
+import { isStored, type StoreWatch } from './store-watch.ts'
 
 /** The past, as the database keeps it. */
 export interface Evidence {
@@ -24,44 +24,24 @@ export interface Evidence {
   snapshot(at: number): Promise<{ readonly time: number; readonly objects: Resource[] } | null>
 }
 
-const storeGroup = 'store'
-const pollMs = 200
 /** More events than this would not fit into one report's record. */
 const maxEvents = 50_000
 
 /** Makes the evidence of one cluster. */
 export function createEvidence(
   config: { readonly cluster: string; readonly waitMs: number },
-  deps: {
-    readonly log: EventLog
-    readonly clickhouse: Pick<ClickHouse, 'query'>
-    now(): number
-    sleep(ms: number): Promise<void>
-  },
+  deps: StoreWatch & { readonly clickhouse: Pick<ClickHouse, 'query'> },
 ): Evidence {
-  const { log, clickhouse } = deps
-
-  async function isStored(ends: readonly { partition: number; earliest: number; next: number }[]): Promise<boolean> {
-    const committed = await log.committed(storeGroup, topicOf(audit))
-    return ends.every(({ partition, earliest, next }) => {
-      const done = committed.find((at) => at.partition === partition)?.offset ?? 0
-      return Math.max(done, earliest) >= next
-    })
-  }
+  const { clickhouse } = deps
 
   return {
     async complete() {
-      const ends = await log.offsets(topicOf(audit))
-      const until = deps.now() + config.waitMs
-      while (!(await isStored(ends))) {
-        if (deps.now() >= until)
-          throw new MargayError(
-            'REPORT_EVIDENCE_LATE',
-            `the store has not written all audit events within ${config.waitMs / 1000} s: see its status and try again`,
-            { status: 503 },
-          )
-        await deps.sleep(pollMs)
-      }
+      if (await isStored(topicOf(audit), config.waitMs, deps)) return
+      throw new MargayError(
+        'REPORT_EVIDENCE_LATE',
+        `the store has not written all audit events within ${config.waitMs / 1000} s: see its status and try again`,
+        { status: 503 },
+      )
     },
     async changes(resources, { start, end }) {
       const plurals = resources.map((plural) => JSON.stringify(plural)).join(', ')

@@ -9,6 +9,7 @@ import { report as definition, type ReportEvent } from '@margay/schemas'
 import type { Generator } from './generator.ts'
 import { builtInReport, type GlobalReport, readGlobalReport } from './global-report.ts'
 import { dueIntervals, type Interval } from './intervals.ts'
+import { reportTypes } from './report-type.ts'
 
 /** One report that was to be made, times in RFC 3339. */
 interface Job {
@@ -36,6 +37,11 @@ interface Progress {
   readonly succeeded: readonly Job[]
 }
 
+interface Condition {
+  readonly type: string
+  readonly message: string
+}
+
 /** How one GlobalReport is. */
 export interface ReportOverview {
   readonly name: string
@@ -44,13 +50,13 @@ export interface ReportOverview {
   /** RFC 3339; absent without a schedule. */
   readonly nextEnd?: string
   readonly status: ReportStatus
-  readonly errorConditions: readonly { readonly type: string; readonly message: string }[]
+  readonly errorConditions: readonly Condition[]
 }
 
 /** Makes reports when their intervals have ended, and when someone asks. */
 export interface Scheduler extends Component {
   runDue(): Promise<void>
-  /** Makes a report now and resolves with its id once the log has it. Not part of the status. Throws a MargayError. */
+  /** Makes a report now and resolves with its id once the log has it, and if that is soon, once it can be read. Not part of the status. Throws a MargayError. */
   run(name: string, interval: Interval): Promise<{ id: string }>
   overview(): ReportOverview[]
 }
@@ -72,14 +78,13 @@ export function createScheduler(
     readonly generator: Generator
     readonly reporter: Reporter
     now(): number
+    /** Resolves when a report just made can be read, or after a bounded wait. */
+    readable(): Promise<unknown>
   },
 ): Scheduler {
   const { resources, state, generator, reporter, now } = deps
   const reports = reporter.counter('reports_total', 'reports made by cause and outcome', ['cause', 'outcome'])
-  const troubles = new Map<
-    string,
-    { readonly type: string; readonly message: string; tries: number; retryAt: number }
-  >()
+  const troubles = new Map<string, Condition & { readonly tries: number; readonly retryAt: number }>()
   const active = new Map<string, Job>()
   const keyOf = (report: GlobalReport) => `report/${report.uid}`
   let hasEnded = false
@@ -143,8 +148,9 @@ export function createScheduler(
     name: 'scheduler',
     async runDue() {
       for (const report of listed()) {
-        const { schedule, suspend } = report.spec
+        const { schedule, suspend, reportType } = report.spec
         if (schedule === undefined || suspend === true || hasEnded) continue
+        if (!reportTypes.has(reportType)) continue // told in its errorConditions; its intervals wait for a version that can
         if ((troubles.get(report.uid)?.retryAt ?? 0) > now()) continue
         if (state.get(keyOf(report)) === undefined) await state.write(new Map([[keyOf(report), progressOf(report)]]))
         try {
@@ -166,6 +172,7 @@ export function createScheduler(
         })
       try {
         const { id } = await make(report, interval, new Map())
+        await deps.readable()
         reports.inc({ cause: 'demand', outcome: 'made' })
         return { id }
       } catch (error) {
@@ -180,7 +187,6 @@ export function createScheduler(
       listed().map((report) => {
         const { last, failed, succeeded, next } = progressOf(report)
         const job = active.get(report.uid)
-        const trouble = troubles.get(report.uid)
         const end = nextEnd(report, next)
         return {
           name: report.name,
@@ -193,7 +199,7 @@ export function createScheduler(
             lastFailedReportJobs: failed,
             lastSuccessfulReportJobs: succeeded,
           },
-          errorConditions: trouble === undefined ? [] : [{ type: trouble.type, message: trouble.message }],
+          errorConditions: conditionsOf(report, troubles.get(report.uid)),
         }
       }),
     health() {
@@ -203,6 +209,13 @@ export function createScheduler(
         : { state: 'degraded', reason: `${trouble.type}: ${trouble.message}` }
     },
   }
+}
+
+function conditionsOf({ spec }: GlobalReport, trouble: Condition | undefined): Condition[] {
+  const { reportType } = spec
+  if (!reportTypes.has(reportType))
+    return [{ type: 'REPORT_TYPE_UNSUPPORTED', message: `reports of type ${reportType} are not made by this version` }]
+  return trouble === undefined ? [] : [{ type: trouble.type, message: trouble.message }]
 }
 
 function tooLarge(name: string, cause: unknown): MargayError {

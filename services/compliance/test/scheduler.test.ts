@@ -51,6 +51,7 @@ async function aScheduler(fail: (tried: number) => string | null = () => null, l
         generator,
         reporter: createReporter('compliance', { level: 'silent' }),
         now: () => time,
+        readable: async () => {},
       },
     )
   }
@@ -130,6 +131,17 @@ describe('the schedule of reports', () => {
     expect(t.overview()?.status.lastFailedReportJobs).toMatchObject([
       { end: '2026-03-01T10:30:00.000Z', message: 'scripted' },
     ])
+  })
+
+  it('lets a report of a type that is not made wait, without a failed job', async () => {
+    const t = await aScheduler()
+    t.apply(aReport({ reportType: 'inventory' }))
+    await t.until('12:00:00')
+    expect(t.intervals()).toEqual([])
+    expect(t.overview()).toMatchObject({
+      errorConditions: [{ type: 'REPORT_TYPE_UNSUPPORTED' }],
+      status: { lastFailedReportJobs: [] },
+    })
   })
 
   it('makes a report on demand by the name of a resource or of a built-in type, outside of the status', async () => {
