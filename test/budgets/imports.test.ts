@@ -1,32 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-
-const root = fileURLToPath(new URL('../..', import.meta.url))
+import { filesBelow, services, textOf } from './sources.ts'
 
 /** Source files below a folder, as paths from the root. */
-function sources(folder: string): string[] {
-  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    if (entry.name === 'node_modules' || entry.name === 'dist') return []
-    const path = `${folder}/${entry.name}`
-    return entry.isDirectory() ? sources(path) : /\.tsx?$/.test(entry.name) ? [path] : []
-  })
-}
+const sources = (folder: string) => filesBelow(folder, /\.tsx?$/)
 
 /** Modules that a file imports, types included. */
 function imports(file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8')
+  const text = textOf(file)
   const statement = /^(?:import|export)\b[^';]*?\bfrom '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm
   return [...text.matchAll(statement)].map((match) => (match[1] ?? match[2] ?? match[3]) as string)
 }
 
-const services = readdirSync(join(root, 'services'), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => entry.name)
-
 test('a service never imports another service', () => {
-  const crossings = services
+  const crossings = services()
     .filter((service) => service !== 'kit')
     .flatMap((service) =>
       sources(`services/${service}/src`).flatMap((file) =>
@@ -58,7 +44,7 @@ test('third-party clients are imported in one place each', () => {
     '@slack/web-api': /^services\/alerts\/src\/receivers\/slack/,
     chdb: /^services\/engine\/src\//,
   }
-  const strays = services.flatMap((service) =>
+  const strays = services().flatMap((service) =>
     sources(`services/${service}/src`).flatMap((file) =>
       imports(file)
         .filter((module) => homes[module] !== undefined && !homes[module].test(file))
@@ -69,8 +55,8 @@ test('third-party clients are imported in one place each', () => {
 })
 
 test('escape hatches of the type system do not grow', () => {
-  const files = ['schemas/src', ...services.map((service) => `services/${service}/src`)].flatMap(sources)
-  const text = files.map((file) => readFileSync(join(root, file), 'utf8')).join('\n')
+  const files = ['schemas/src', ...services().map((service) => `services/${service}/src`)].flatMap(sources)
+  const text = files.map(textOf).join('\n')
   const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0
   expect(count(/@ts-(ignore|expect-error|nocheck)/g)).toBe(0)
   // Raise neither: find the type instead.

@@ -37,5 +37,6 @@ export const errors = {
   LOG_RECORD_TOO_LARGE: 'a record is larger than the event log takes',
   LOG_TOPIC_UNKNOWN: 'a topic or partition of the event log does not exist',
   LOG_UNAVAILABLE: 'the event log cannot be reached, does not answer in time or refuses writes',
+  NETNS_REFUSED: 'a thread could not enter a network namespace, or open a socket there',
   SCHEDULE_INVALID: 'a cron expression cannot be read; the message names the field',
 } as const
