@@ -5,9 +5,9 @@ import type { createOperationsServer } from '@margay/kit/http'
 import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import type { StatusFacts } from '@margay/kit/status'
-import { createCluster, keyOf, type Resource, type ResourceKey } from '@margay/schemas'
+import { createCluster, keyOf, type Resource, type ResourceKey, type ServiceSpec } from '@margay/schemas'
 import { createMemoryDataplane } from './dataplane/memory.ts'
-import { type Collector, createCollector } from './flows/collector.ts'
+import { createCollector } from './flows/collector.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
 import { createGenerationReader } from './nftables/generation.ts'
@@ -31,11 +31,21 @@ export interface Agent {
   /** In the order in which they start. */
   readonly components: readonly Component[]
   readonly programmer: Programmer
-  readonly collector: Collector | null
+  /** Writes flow and DNS events now; `durable` is false when the event log has not taken them in time. */
+  flush(): Promise<{ flows: number; dns: number; durable: boolean }>
   /** What the heartbeat tells. */
   facts(): StatusFacts
   /** Routes of the operations server. */
   routes: NonNullable<Parameters<typeof createOperationsServer>[1]['routes']>
+}
+
+/** Cluster addresses of services; headless ones have none. */
+function serviceIps(services: readonly Resource[]): Set<string> {
+  const ips = services.flatMap(({ spec }) => {
+    const { clusterIP, clusterIPs } = (spec ?? {}) as ServiceSpec
+    return clusterIPs ?? (clusterIP === undefined ? [] : [clusterIP])
+  })
+  return new Set(ips.filter((ip) => ip !== '' && ip !== 'None'))
 }
 
 /** Events kept in memory while the log does not answer. */
@@ -70,7 +80,7 @@ export function createAgent(
     version: () => resources.version,
     dataplane,
     interfaceOf: interfaces.interfaceOf,
-    options: () => settings.render,
+    options: () => ({ ...settings.render, serviceIps: serviceIps(resources.list('services')) }),
     reporter,
   })
   const outbox = createOutbox(
@@ -143,20 +153,22 @@ export function createAgent(
   }
   interfaces.onChange(() => programmer.changed())
 
+  async function flush(): Promise<{ flows: number; dns: number; durable: boolean }> {
+    const told = (await collector?.flush()) ?? { flows: 0, dns: 0 }
+    return { ...told, durable: await outbox.drained(flushPatienceMs) }
+  }
+
   return {
+    flush,
     components: [follower, outbox, interfaces, uninstall, ...(collector === null ? [] : [collector]), programmer],
     programmer,
-    collector,
     facts: () => ({
       revision: programmer.revision,
       endpoints: programmer.endpoints,
       policies: programmer.policies,
     }),
     routes(server) {
-      server.post('/flush', async () => {
-        const told = (await collector?.flush()) ?? { flows: 0, dns: 0 }
-        return { ...told, durable: await outbox.drained(flushPatienceMs) }
-      })
+      server.post('/flush', flush)
       server.post('/settle', async () => {
         await programmer.settled()
         return { revision: programmer.revision }

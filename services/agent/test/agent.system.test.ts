@@ -179,7 +179,7 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
   /** The records written by a flush, without those written before. */
   async function newFlows(): Promise<FlowEvent[]> {
     const before = cluster.flows().length
-    await running.agent.collector?.flush()
+    await running.agent.flush()
     return cluster.flows().slice(before)
   }
 
@@ -303,7 +303,7 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
       start(podAt(0), 'lookup', podAt(1).ip, 'known.example', 'Known2.example', 'unknown.example'),
     )
     expect(codes.split('\n')).toEqual(['0', '0', '3'])
-    await running.agent.collector?.flush()
+    await running.agent.flush()
     const events = cluster.lookups().filter((event) => event.client_ip === podAt(0).ip)
     expect(events.map((e) => [e.qname, e.rcode, e.count, e.rrsets[0]?.rdata ?? []])).toEqual([
       ['known.example', 'NoError', 1, ['192.0.2.80']],
@@ -353,6 +353,47 @@ spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protoco
     held.kill()
     await cluster.remove(policy)
     await running.agent.programmer.settled()
+  })
+
+  test('connections to a service are told with it, whether they are allowed or denied', async () => {
+    node.run('nft', 'add table ip services')
+    node.run('nft', 'add chain ip services redirects { type nat hook prerouting priority dstnat; }')
+    node.run('nft', `add rule ip services redirects ip daddr 10.96.0.9 tcp dport 8080 dnat to ${podAt(1).ip}:80`)
+    node.run('nft', `add rule ip services redirects ip daddr 10.96.0.9 tcp dport 8081 dnat to ${podAt(1).ip}:81`)
+    const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  clusterIP: 10.96.0.9
+  selector: {app: b}
+  ports: [{name: http, port: 8080, targetPort: 80}, {name: admin, port: 8081, targetPort: 81}]
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: only-80}
+spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]}
+`
+    await cluster.apply(service)
+    await running.agent.programmer.settled()
+    await newFlows()
+    const probe = (port: number): Probe => ({ from: podAt(0), to: '10.96.0.9', protocol: 'tcp', port })
+    const probes = [probe(8080), probe(8081)]
+    const answered = await runProbes(probes)
+    expect(probes.map((p) => answered.get(p))).toEqual([true, false])
+    const told = (await newFlows())
+      .filter((f) => f.proto === 'tcp' && f.dest_ip === podAt(1).ip)
+      .map((f) => `${f.reporter} ${f.action} ${f.dest_port} ${f.dest_service_name} ${f.dest_service_port}`)
+      .sort()
+    expect(told).toEqual([
+      'dst allow 80 web http',
+      'dst deny 81 web admin',
+      'src allow 80 web http',
+      'src allow 81 web admin',
+    ])
+    await cluster.remove(service)
+    await running.agent.programmer.settled()
+    node.run('nft', 'delete table ip services')
   })
 
   test('a workload interface that no endpoint owns is closed, and opens when its pod appears', async () => {

@@ -68,7 +68,7 @@ export function parseDnsMessage(bytes: Buffer): DnsMessage | null {
 }
 
 /** Lower case, without the final dot. */
-export const canonicalName = (name: string) => name.toLowerCase().replace(/\.$/, '')
+const canonicalName = (name: string) => name.toLowerCase().replace(/\.$/, '')
 
 /** dns-packet writes numbers it has no name for as `UNKNOWN_65`. */
 const mnemonic = (name: string) => name.replace(/^UNKNOWN_/, '')

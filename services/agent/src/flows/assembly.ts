@@ -14,8 +14,16 @@ export interface Judged {
   readonly tuple: Tuple
   readonly verdict: Verdict
   readonly prefixes: readonly string[]
+  /** What the client addressed, when it was a service and not the destination itself. */
+  readonly addressed: Addressed | null
   packets: number
   bytes: number
+}
+
+/** A destination before DNAT. */
+export interface Addressed {
+  readonly ip: string
+  readonly port: number
 }
 
 /** A rule with action Log that a packet met. */
@@ -26,20 +34,38 @@ export interface Noted {
 
 export interface Assembly {
   add(direction: 'ingress' | 'egress', prefix: string, packet: IpPacket): void
+  /** A packet to a service, before it is sent on to one of its pods. */
+  addressed(packet: IpPacket): void
   /** What has been judged since the last call. */
   take(): { judged: Judged[]; noted: Noted[]; unfinished: number }
 }
 
 /** Unfinished traces kept; more than this means that log messages were lost, and the oldest go. */
 const unfinishedLimit = 20_000
+/** Clients whose addressed service is remembered until their packet is judged, a moment later. */
+const addressedLimit = 20_000
 /** Log actions told for each `take`. */
 const notedLimit = 100
 
 export function createAssembly(): Assembly {
   const unfinished = new Map<string, string[]>()
+  let services = new Map<string, Addressed>()
+  let older: ReadonlyMap<string, Addressed> = services
   let judged = new Map<string, Judged>()
   let noted: Noted[] = []
+  // DNAT changes the destination only, so the client's end tells which packet it was.
+  const clientOf = ({ protocol, source, sourcePort }: Tuple) => `${protocol} ${source} ${sourcePort}`
+  function addressedBy(tuple: Tuple): Addressed | null {
+    const client = clientOf(tuple)
+    return services.get(client) ?? older.get(client) ?? null
+  }
   return {
+    addressed({ tuple }) {
+      const client = clientOf(tuple)
+      services.delete(client)
+      services.set(client, { ip: tuple.destination, port: tuple.destinationPort })
+      if (services.size > addressedLimit) services.delete(services.keys().next().value as string)
+    },
     add(direction, prefix, packet) {
       const action = actionOfPrefix(prefix)
       if (action === null) return
@@ -67,6 +93,7 @@ export function createAssembly(): Assembly {
           tuple: packet.tuple,
           verdict: action,
           prefixes,
+          addressed: addressedBy(packet.tuple),
           packets: 1,
           bytes: packet.length,
         })
@@ -76,6 +103,9 @@ export function createAssembly(): Assembly {
       }
     },
     take() {
+      // A verdict comes with or right after the packet to the service; kept longer, a reused port would be mistaken for it.
+      older = services
+      services = new Map()
       const taken = { judged: [...judged.values()], noted, unfinished: unfinished.size }
       judged = new Map()
       noted = []

@@ -59,6 +59,7 @@ interface Attempt {
   readonly tuple: Tuple
   readonly source: Identity
   readonly destination: Identity
+  service: ServicePort | null
   readonly ends: { src: Seen | null; dst: Seen | null }
   /** Complete dumps made when it was last heard of. */
   dumps: number
@@ -120,7 +121,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       action: seen.verdict,
       packet: attempt.packet,
       enforced: seen.enforced,
-      service: null,
+      service: attempt.service,
       ...discriminator(attempt.tuple),
       source: attempt.source,
       destination: attempt.destination,
@@ -144,7 +145,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         forget(oldest, first)
       }
       const packet = packetOf(tuple)
-      attempt = { packet, tuple, ...identities(packet), ends: { src: null, dst: null }, dumps }
+      attempt = { packet, tuple, ...identities(packet), service: null, ends: { src: null, dst: null }, dumps }
       attempts.set(key, attempt)
     }
     attempt.dumps = dumps
@@ -280,6 +281,11 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     judged(judged) {
       const key = tupleKey(judged.tuple)
       const attempt = attemptOf(key, judged.tuple)
+      const { addressed, tuple } = judged
+      attempt.service =
+        (addressed === null ? null : model.service(addressed.ip, addressed.port, tuple.protocol)) ??
+        byTuple.get(key)?.service ??
+        attempt.service
       const end: End = judged.direction === 'egress' ? 'src' : 'dst'
       const enforced = traceOf(judged.prefixes.map(deps.hit), judged.verdict, judged.direction, attempt.packet, model)
       const before = attempt.ends[end]

@@ -2,7 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { enterNetns } from '@margay/kit/netns'
 import { createAssembly } from '../flows/assembly.ts'
 import { parseIpPacket } from '../flows/ip-packet.ts'
-import { nflogGroups } from '../nftables/render.ts'
+import { nflogGroups, servicePrefix } from '../nftables/render.ts'
 import { decodeMessages, types } from './message.ts'
 import { bindGroup, decodePacket, nflogPacketType } from './nflog.ts'
 import { openNetlink } from './socket.ts'
@@ -48,6 +48,7 @@ function main(options: WorkerOptions): void {
     }
     const packet = parseIpPacket(logged.payload)
     if (packet === null) malformed += 1
+    else if (logged.prefix === servicePrefix) assembly.addressed(packet)
     else assembly.add(logged.group === nflogGroups.ingress ? 'ingress' : 'egress', logged.prefix, packet)
   }
 

@@ -17,6 +17,9 @@ import { createSetCollector } from './sets.ts'
 /** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
 export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
 
+/** Log prefix of packets to a service before DNAT, by which denied connections learn what was addressed. */
+export const servicePrefix = 'margay-service'
+
 /** Host-side interfaces of pods begin with this; one that no endpoint owns is dropped. */
 export const workloadInterfaces = 'cali*'
 
@@ -28,9 +31,15 @@ const clearMarks = `meta mark set meta mark & ${keepOthers}`
 export interface RenderOptions {
   readonly allowVxlan: boolean
   readonly allowIpip: boolean
+  /** Addresses of services; connections to them are told with the service although DNAT hides it. */
+  readonly serviceIps: ReadonlySet<string>
 }
 
-export const defaultRenderOptions: RenderOptions = { allowVxlan: false, allowIpip: false }
+export const defaultRenderOptions: RenderOptions = {
+  allowVxlan: false,
+  allowIpip: false,
+  serviceIps: new Set(),
+}
 
 /** An endpoint of this node with the interface that leads to it. */
 export interface LocalEndpoint {
@@ -152,6 +161,18 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress')}`)
   }
   addDispatch(chains, model.endpointToHostAction)
+  chains.set('before-nat', {
+    hook: 'type filter hook prerouting priority mangle; policy accept;',
+    rules: ([4, 6] as const).flatMap((family) => {
+      const name = sets.addressList('services', options.serviceIps, family)
+      if (name === null) return []
+      const match = `iifname "${workloadInterfaces}" ct state new ${family === 4 ? 'ip' : 'ip6'} daddr ${name}`
+      // To both groups: each keeps its own order, and the verdicts must come after it.
+      return [nflogGroups.egress, nflogGroups.ingress].map(
+        (group) => `${match} log prefix "${servicePrefix}" group ${group} snaplen 80`,
+      )
+    }),
+  })
   const dispatch = (elements: ReadonlyMap<string, string>): NamedSet => ({
     kind: 'map',
     spec: 'type ifname : verdict;',

@@ -15,6 +15,8 @@ export interface SetCollector {
   networks(nets: readonly string[], family: Family): string
   /** Name of an address set in one family; null when it has no member of this family. */
   addresses(set: AddressSet, family: Family): string | null
+  /** The same for addresses and networks that are known by a name of ours. */
+  addressList(id: string, members: Iterable<string>, family: Family): string | null
 }
 
 const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
@@ -32,6 +34,15 @@ export function createSetCollector(): SetCollector {
       })
     }
     return `@${name}`
+  }
+
+  function addressList(id: string, members: Iterable<string>, family: Family): string | null {
+    const texts = canonicalNetworks(members, family)
+    if (texts.length === 0) return null
+    // Sets of single addresses are hash tables: an element comes and goes in microseconds, without a rebuild of intervals.
+    return texts.some((text) => text.includes('/'))
+      ? define(`i${family}-${shortHash(id)}`, `type ${addressType[family]}; flags interval;`, texts)
+      : define(`h${family}-${shortHash(id)}`, `type ${addressType[family]};`, texts)
   }
 
   return {
@@ -61,13 +72,9 @@ export function createSetCollector(): SetCollector {
           members.map((member) => member.split(',').join(' . ')),
         )
       }
-      const texts = canonicalNetworks(set.members, family)
-      if (texts.length === 0) return null
-      // Sets of single addresses are hash tables: an element comes and goes in microseconds, without a rebuild of intervals.
-      return texts.some((text) => text.includes('/'))
-        ? define(`i${family}-${shortHash(set.id)}`, `type ${addressType[family]}; flags interval;`, texts)
-        : define(`h${family}-${shortHash(set.id)}`, `type ${addressType[family]};`, texts)
+      return addressList(set.id, set.members, family)
     },
+    addressList,
   }
 }
 

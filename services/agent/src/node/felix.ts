@@ -11,7 +11,7 @@ export interface NodeSettings {
   readonly dnsLatency: boolean
   /** DNS lookups told in one interval; 0: all. */
   readonly dnsLimit: number
-  readonly render: RenderOptions
+  readonly render: Omit<RenderOptions, 'serviceIps'>
 }
 
 type Spec = Readonly<Record<string, unknown>>

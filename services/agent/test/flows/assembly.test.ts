@@ -45,6 +45,19 @@ test('a trace whose end was lost does not leak into the next packet', () => {
   expect(assembly.take().judged).toMatchObject([{ prefixes: ['PPE0|a', 'APE0|b'] }])
 })
 
+test('a verdict after a packet to a service tells the service, for a moment', () => {
+  const assembly = createAssembly()
+  const toService = { ...packet(1), tuple: { ...packet(1).tuple, destination: '10.96.0.1', destinationPort: 5353 } }
+  assembly.addressed(toService)
+  assembly.add('egress', 'DPE0|a', packet(1))
+  assembly.add('egress', 'DPE0|a', packet(2))
+  expect(assembly.take().judged.map((j) => j.addressed)).toEqual([{ ip: '10.96.0.1', port: 5353 }, null])
+  assembly.add('ingress', 'API0|a', packet(1))
+  expect(assembly.take().judged[0]?.addressed).toEqual({ ip: '10.96.0.1', port: 5353 })
+  assembly.add('egress', 'DPE0|a', packet(1))
+  expect(assembly.take().judged[0]?.addressed).toBeNull()
+})
+
 test('log actions are told apart and unknown prefixes ignored', () => {
   const assembly = createAssembly()
   assembly.add('ingress', 'LPI0|x', packet(1))

@@ -78,6 +78,7 @@ function judged(prefix: string, over: Partial<Judged> = {}): Judged {
     tuple: tuple(),
     verdict: hit.action === 'deny' ? 'deny' : 'allow',
     prefixes: [prefix],
+    addressed: null,
     packets: 1,
     bytes: 60,
     ...over,
@@ -155,6 +156,16 @@ test('a denied packet is told from the log; the source that let it out tells it 
   for (let i = 0; i < 5; i += 1) connections.dumped([], true)
   expect(updates.length).toBe(4)
   expect(connections.size.attempts).toBe(0)
+})
+
+test('a denied connection tells the service that was addressed', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('DPIx|web', { addressed: { ip: '10.96.0.1', port: 8080 } }))
+  connections.judged(judged('ARE0|kns.shop'))
+  expect(updates.map((u) => [u.reporter, u.service?.name])).toEqual([
+    ['dst', 'web'],
+    ['src', 'web'],
+  ])
 })
 
 test('an allowed connection that was dropped elsewhere is told from the log once it is sure', () => {
