@@ -77,7 +77,7 @@ function ask(socketPath: string, path: string, body: unknown): Promise<{ status:
 export async function eventually<T>(
   what: string,
   found: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 15_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const until = Date.now() + timeoutMs
   for (;;) {

@@ -86,7 +86,8 @@ function addMethods(
     if (fault === undefined || fault.taken) messages.push(message)
     if (fault?.kind === 'reset') {
       reply.hijack()
-      return request.raw.destroy()
+      request.raw.socket.destroy()
+      return
     }
     if (fault?.kind === 'hang') {
       reply.hijack()

@@ -17,7 +17,7 @@ import { createRules } from './rules.ts'
 import { createWatermark } from './watermark.ts'
 
 /** Topic of what alerts must remember: windows done, episodes under way, messages on their way. */
-export const stateTopic = 'margay.alerts-state.v1'
+const stateTopic = 'margay.alerts-state.v1'
 
 /** Time that reporters have to write what happened before a window's end, ms. */
 const settleMs = 2000

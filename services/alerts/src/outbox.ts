@@ -15,7 +15,7 @@ export interface Pending {
 }
 
 /** The name under which messages for everyone appear on the console. */
-export const inbox = 'inbox'
+const inbox = 'inbox'
 
 const keyOf = (receiver: string, message: Message) => `outbox/${receiver}/${message.key}`
 

@@ -84,7 +84,7 @@ describe('a message', () => {
 
   it('whatever the values, has a subject of one line and no character that hides or turns text, and HTML with no tag of theirs', () => {
     const nasty = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc.array(fc.nat(0xffff), { maxLength: 300 }).map((units) => String.fromCharCode(...units)),
       fc.constantFrom(
         'a\r\nBcc: x',
         '<img src=x>',
@@ -100,15 +100,15 @@ describe('a message', () => {
         const [message] = messagesOf(alert({ summary: one }), [raise({ one, two })])
         if (message === undefined) throw new Error('no message')
         expect(message.subject).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u)
-        expect(message.subject.isWellFormed()).toBe(true)
+        expect(message.subject).not.toMatch(/\p{Cs}/u)
         expect(Array.from(message.subject).length).toBeLessThanOrEqual(200)
-        expect(textBody(message, 'c').isWellFormed()).toBe(true)
+        expect(textBody(message, 'c')).not.toMatch(/\p{Cs}/u)
         const tags = [...htmlBody(message, 'c').matchAll(/<\/?(\w+)/g)].map(([, tag]) => tag)
         expect(
           tags.every((tag) => ['html', 'body', 'p', 'table', 'tr', 'th', 'td', 'hr'].includes(tag as string)),
         ).toBe(true)
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     )
   })
 

@@ -74,7 +74,7 @@ function connect(config: EmailConfig) {
 }
 
 /** The mail of a message. Message-ID and subject are the same in every try. */
-export function mailOf(message: Message, config: Pick<EmailConfig, 'from' | 'to' | 'name'>, cluster: string) {
+function mailOf(message: Message, config: Pick<EmailConfig, 'from' | 'to' | 'name'>, cluster: string) {
   return {
     from: config.from,
     to: [...config.to],
