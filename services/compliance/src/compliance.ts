@@ -13,7 +13,7 @@ import { createSnapshotter } from './snapshotter.ts'
 import { isStored } from './store-watch.ts'
 
 /** Topic of what compliance must remember: the newest snapshot, and how far each GlobalReport has come. */
-export const stateTopic = 'margay.compliance-state.v1'
+const stateTopic = 'margay.compliance-state.v1'
 
 /** How long a report waits for the store, ms: less than the API waits for the report. */
 const evidenceWaitMs = 20_000

@@ -38,7 +38,7 @@ export interface PolicyAudit {
 }
 
 /** Counts the changes of policies in audit events. */
-export function summarize(events: readonly AuditRecord[]): AuditSummary {
+function summarize(events: readonly AuditRecord[]): AuditSummary {
   const count = { numCreate: 0, numModify: 0, numDelete: 0, numStatusOnly: 0, numRefused: 0 }
   for (const event of events) count[figureOf(event)] += 1
   return { numTotal: count.numCreate + count.numModify + count.numDelete, ...count }

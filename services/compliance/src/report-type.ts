@@ -6,7 +6,7 @@ export interface ReportType {
 }
 
 /** The built-in type policy-audit: who changed which policy. */
-export const policyAudit: ReportType = {
+const policyAudit: ReportType = {
   name: 'policy-audit',
   auditResources: [
     'globalnetworkpolicies',

@@ -1,7 +1,7 @@
 import { keyOf, kindOf, type Resource, type SnapshotEvent } from '@margay/schemas'
 
 /** Plurals that a snapshot keeps (spec 3.1): with them and the audit log any later state can be told. */
-export const snapshotPlurals: readonly string[] = [
+const snapshotPlurals: readonly string[] = [
   'networkpolicies.networking.k8s.io',
   'nodes.core',
   'namespaces.core',

@@ -10,8 +10,6 @@ import { dueSnapshot, snapshotEvents } from './snapshot.ts'
 /** Takes the daily snapshot when it is due, and one at once when that of today is missing. */
 export interface Snapshotter extends Component {
   runDue(): Promise<void>
-  /** When the newest snapshot was taken, unix ms; null before the first. */
-  last(): number | null
 }
 
 const stateKey = 'snapshot'
@@ -31,17 +29,15 @@ export function createSnapshotter(
 ): Snapshotter {
   const { resources, state, reporter, now } = deps
   const objects = reporter.counter('snapshot_objects_total', 'objects written to snapshots')
-  const last = () => state.get<Taken>(stateKey) ?? null
   let version = -1
   let changedAt = 0
   let waitingSince: number | undefined
 
   return {
     name: 'snapshotter',
-    last: () => last()?.time ?? null,
     async runDue() {
       const due = dueSnapshot(config.hour, now())
-      if ((last()?.due ?? -1) >= due) return
+      if ((state.get<Taken>(stateKey)?.due ?? -1) >= due) return
       if (resources.version !== version) {
         version = resources.version
         changedAt = now()
