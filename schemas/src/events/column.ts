@@ -178,7 +178,7 @@ export function optional<S extends TSchema>(column: Column<S>): Column<TOptional
 }
 
 /** JSON schema of an object with one member for each column. */
-export function objectOf<const C extends Columns>(columns: C): SchemaOf<C> {
+function objectOf<const C extends Columns>(columns: C): SchemaOf<C> {
   const properties = Object.fromEntries(Object.entries(columns).map(([name, { schema }]) => [name, schema]))
   return Type.Object(properties) as unknown as SchemaOf<C>
 }

@@ -10,7 +10,7 @@ export interface Migration {
 }
 
 /** The columns, with their declarations, of every table that the statements make. Reads only what this file writes. */
-export function tablesOf(statements: readonly string[]): Map<string, Map<string, string>> {
+function tablesOf(statements: readonly string[]): Map<string, Map<string, string>> {
   const tables = new Map<string, Map<string, string>>()
   for (const statement of statements) {
     const created = /^CREATE TABLE IF NOT EXISTS `(\w+)`/.exec(statement)

@@ -20,7 +20,7 @@ export function selectList(definition: EventDefinition, times: TimeForm = 'rfc33
 }
 
 /** SQL expression that gives the JSON form of one column, or of any expression of that column's type. */
-export function jsonForm(expression: string, column: Column, times: TimeForm = 'rfc3339'): string {
+function jsonForm(expression: string, column: Column, times: TimeForm = 'rfc3339'): string {
   switch (column.query) {
     case 'date':
       return times === 'milliseconds' ? `toUnixTimestamp64Milli(${expression})` : timeText(expression)

@@ -40,7 +40,7 @@ export function parseAddress(text: string): Address | null {
 }
 
 /** The usual text of an address: dotted for IPv4, RFC 5952 for IPv6. */
-export function printAddress({ family, value }: Address): string {
+function printAddress({ family, value }: Address): string {
   if (family === 4) {
     const number = Number(value)
     return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`

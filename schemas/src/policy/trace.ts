@@ -12,7 +12,7 @@ export function shortName({ tier, name }: Pick<PolicyRef, 'tier' | 'name'>): str
 }
 
 /** A policy as traces and flow logs name it (spec 4.2.4): `<tier>.<name>`, `<ns>/staged:<tier>.<name>`, `<ns>/knp.default.<name>`. */
-export function printPolicy(ref: PolicyRef, staged: boolean): string {
+function printPolicy(ref: PolicyRef, staged: boolean): string {
   return `${ref.namespace === null ? '' : `${ref.namespace}/`}${staged ? 'staged:' : ''}${prefixedName(ref)}`
 }
 

@@ -31,7 +31,7 @@ function bracket(expression: Expression, needed: boolean): string {
 }
 
 /** A name or value as a query writes it: identifiers and numbers bare, everything else in double quotes. */
-export function quoteWord(text: string): string {
+function quoteWord(text: string): string {
   if (/^([A-Za-z_]\w*|-?\d+(\.\d+)?)$/.test(text) && !isReserved(text)) return text
   return `"${text.replace(/[\\"]/g, '\\$&')}"`
 }

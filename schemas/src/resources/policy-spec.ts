@@ -10,7 +10,7 @@ const icmp = Type.Object({
 const nets = () => optional(Type.Array(formatted('cidr'), { maxItems: 256, uniqueItems: true }))
 const ports = () => optional(Type.Array(port(), { maxItems: 50 }))
 
-export const entityRule = Type.Object({
+const entityRule = Type.Object({
   nets: nets(),
   notNets: nets(),
   selector: optional(selector()),

@@ -23,7 +23,7 @@ const loopbackNames = ['localhost', '127.0.0.1', '[::1]']
 const safeMethods = ['GET', 'HEAD', 'OPTIONS']
 
 /** Whether an address can be reached from this machine only. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 

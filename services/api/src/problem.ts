@@ -34,7 +34,7 @@ const titles: Readonly<Record<number, string>> = {
 }
 
 /** Turns whatever a route throws into an error of the catalogue; what is not for clients becomes INTERNAL. */
-export function clientErrorOf(error: unknown): MargayError {
+function clientErrorOf(error: unknown): MargayError {
   if (error instanceof MargayError) {
     // Adapters do not know of HTTP: a dependency that does not answer is 503, not a defect.
     if (error.status === 500 && error.code.endsWith('_UNAVAILABLE')) {

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 
 /** Threads that the engine needs: one for each statement under way, some for files. */
-export const threads = '16'
+const threads = '16'
 
 /**
  * Runs this program again with enough threads when it was started with too few, and resolves with true once it is told

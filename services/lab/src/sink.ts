@@ -14,7 +14,7 @@ export interface ResourceSink {
 }
 
 /** The API was reached and said no. `problems` tell what is wrong with which resource. */
-export const isRefusal = (error: unknown): error is MargayError =>
+const isRefusal = (error: unknown): error is MargayError =>
   error instanceof MargayError && error.code === 'LAB_SINK_REFUSED'
 
 /**

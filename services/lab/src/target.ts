@@ -12,7 +12,7 @@ export interface Destination {
 }
 
 /** The pod of a name `ns/name`: its own name, or that of the workload that made it. Null when there is none. */
-export function findPod(plan: LabPlan, name: string): LabPod | null {
+function findPod(plan: LabPlan, name: string): LabPod | null {
   return (
     plan.pods.find((pod) => podKey(pod) === name) ??
     plan.pods.find((pod) => `${pod.namespace}/${pod.workload.name}` === name) ??

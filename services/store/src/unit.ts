@@ -30,7 +30,7 @@ export function tokenOf(unit: Unit): string {
 }
 
 /** Rows of a block, as its header tells; one for a record without. */
-export function rowsOf(record: StoredRecord): number {
+function rowsOf(record: StoredRecord): number {
   const count = Number(record.headers.count)
   return Number.isSafeInteger(count) && count > 0 ? count : 1
 }

@@ -28,7 +28,7 @@ const members = {
   egress: optional(Type.Array(Type.Object({ to: peers(), ports }))),
 }
 
-export const kubernetesPolicySpec = Type.Object({
+const kubernetesPolicySpec = Type.Object({
   ...members,
   stagedAction: optional(oneOf(['Set', 'Delete', 'Learn', 'Ignore'])),
 })

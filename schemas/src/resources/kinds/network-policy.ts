@@ -67,7 +67,7 @@ function completePolicy(resource: Resource): void {
 }
 
 /** The directions that a policy governs when it does not say: those it has rules for, and ingress when it has none. */
-export function policyTypes(spec: Pick<PolicySpec, 'ingress' | 'egress'>): ('Ingress' | 'Egress')[] {
+function policyTypes(spec: Pick<PolicySpec, 'ingress' | 'egress'>): ('Ingress' | 'Egress')[] {
   const has = (rules: PolicySpec['ingress']) => rules !== undefined && rules.length > 0
   if (!has(spec.egress)) return ['Ingress']
   return has(spec.ingress) ? ['Ingress', 'Egress'] : ['Egress']

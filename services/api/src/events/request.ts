@@ -36,7 +36,7 @@ export function queryOf(text: string | undefined, definition: EventDefinition): 
 }
 
 /** A query for what another selects (null: everything) and none of the hidden ones does. */
-export function without(query: Query | null, definition: EventDefinition, hidden: readonly Query[]): Query | null {
+function without(query: Query | null, definition: EventDefinition, hidden: readonly Query[]): Query | null {
   const nots = hidden.flatMap(({ expression }): Expression[] =>
     expression === null ? [] : [{ kind: 'not', operand: expression }],
   )

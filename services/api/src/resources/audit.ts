@@ -24,7 +24,7 @@ export interface AuditOptions {
 }
 
 /** Annotation that holds the JSON text of the object before the change, so that a change can be shown as a difference. */
-export const beforeAnnotation = 'margay.dev/before'
+const beforeAnnotation = 'margay.dev/before'
 
 /** Verb of a change of an existing object: PUT replaces (`update`), apply merges (`patch`). */
 export type UpdateVerb = 'update' | 'patch'

@@ -78,7 +78,7 @@ export function planChanges(cluster: ClusterView, wanted: readonly Wanted[], opt
 }
 
 /** The resource version of a stored resource. */
-export function versionOf(resource: Resource): number {
+function versionOf(resource: Resource): number {
   return Number(resource.metadata.resourceVersion ?? 0)
 }
 

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 
 /** Shapes that several routes have in common. Answers are documented by them and written as plain JSON. */
 
-export const Resource = Type.Object(
+const Resource = Type.Object(
   {
     apiVersion: Type.String(),
     kind: Type.String(),
@@ -14,7 +14,7 @@ export const Resource = Type.Object(
   { $id: 'Resource', additionalProperties: true, description: 'a Kubernetes-style object' },
 )
 
-export const Problem = Type.Object(
+const Problem = Type.Object(
   {
     severity: Type.Union([Type.Literal('error'), Type.Literal('warning')]),
     file: Type.Optional(Type.String()),
@@ -26,7 +26,7 @@ export const Problem = Type.Object(
   { $id: 'Problem', description: 'what is wrong with a document, and where' },
 )
 
-export const WriteOutcome = Type.Object(
+const WriteOutcome = Type.Object(
   {
     key: Type.String({ description: '<plural>.<group or core>/<namespace or ->/<name>' }),
     kind: Type.String(),
@@ -39,7 +39,7 @@ export const WriteOutcome = Type.Object(
   { $id: 'WriteOutcome', description: 'what became of one document' },
 )
 
-export const WriteAnswer = Type.Object(
+const WriteAnswer = Type.Object(
   {
     results: Type.Array(Type.Ref('WriteOutcome')),
     warnings: Type.Array(Type.Ref('Problem')),
@@ -47,7 +47,7 @@ export const WriteAnswer = Type.Object(
   { $id: 'WriteAnswer' },
 )
 
-export const Stats = Type.Object(
+const Stats = Type.Object(
   {
     rowsRead: Type.Integer({ description: 'rows that ClickHouse read' }),
     bytesRead: Type.Integer(),
@@ -56,7 +56,7 @@ export const Stats = Type.Object(
   { $id: 'Stats', description: 'what the query cost' },
 )
 
-export const EventPage = Type.Object(
+const EventPage = Type.Object(
   {
     events: Type.Array(Type.Object({}, { additionalProperties: true })),
     next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page; null at the end' }),

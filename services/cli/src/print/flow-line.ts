@@ -43,7 +43,7 @@ function place(namespace: string, name: string, aggregated: string): string {
 }
 
 /** The rule that gave the verdict: `policy#rule`, `tier (default)` at the end of a tier, or the profile. */
-export function decidingRule(trace: readonly string[]): string {
+function decidingRule(trace: readonly string[]): string {
   const entries = trace.map(parseTrace).sort((a, b) => a.index - b.index)
   const last = entries.at(-1)
   if (last === undefined) return '-'

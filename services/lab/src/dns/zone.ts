@@ -23,7 +23,7 @@ export const clusterDomain = 'cluster.local'
 const clusterTtl = 30
 
 /** Name of an address in the reverse zone. */
-export const reverseName = (ip: string) => `${ip.split('.').reverse().join('.')}.in-addr.arpa`
+const reverseName = (ip: string) => `${ip.split('.').reverse().join('.')}.in-addr.arpa`
 
 /** Builds the zone of a plan, after the Kubernetes DNS specification (services, headless services, pods, SRV, PTR). */
 export function zoneOf(plan: LabPlan): Zone {
@@ -105,7 +105,7 @@ export function searchNames(name: string, namespace: string): string[] {
 }
 
 /** Search domains of a namespace's pods. */
-export const searchDomains = (namespace: string) => [
+const searchDomains = (namespace: string) => [
   `${namespace}.svc.${clusterDomain}`,
   `svc.${clusterDomain}`,
   clusterDomain,

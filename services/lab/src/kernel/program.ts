@@ -8,7 +8,7 @@ const limitMs = 20_000
  * Runs a program to its end with text on its standard input and returns its output.
  * Rejects with LAB_COMMAND_FAILED that holds what the program said.
  */
-export function runProgram(file: string, args: readonly string[], input = ''): Promise<string> {
+function runProgram(file: string, args: readonly string[], input = ''): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (what: string) =>
       reject(new MargayError('LAB_COMMAND_FAILED', `${[file, ...args].join(' ')} failed: ${what}`))

@@ -6,7 +6,7 @@ import type { Namespaces } from './namespaces.ts'
 import { tcpSocket, udpSocket } from './sockets.ts'
 
 /** Why a name has no address: `ENOTFOUND` no such name, `EAI_AGAIN` the name server did not answer. */
-export class ResolveError extends Error {
+class ResolveError extends Error {
   override readonly name = 'ResolveError'
   readonly code: 'ENOTFOUND' | 'EAI_AGAIN'
   constructor(code: 'ENOTFOUND' | 'EAI_AGAIN', message: string) {

@@ -8,7 +8,7 @@ export interface Step {
 }
 
 /** Names of the namespaces that are neither a node's nor a pod's. */
-export const fabricOf = (id: string) => `${id}-fabric`
+const fabricOf = (id: string) => `${id}-fabric`
 export const internetOf = (id: string) => `${id}-internet`
 
 /** Link-local gateway of every pod, as Calico has it. */

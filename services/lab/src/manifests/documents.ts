@@ -33,7 +33,7 @@ const told = ({ file, line, path, message }: Problem) =>
   `${file}:${line ?? 1} ${path === '' ? '' : `${path}: `}${message}`
 
 /** Files of a folder, its folders included, that hold manifests, in the order of their names; a file stands for itself. Throws LAB_MANIFEST_INVALID. */
-export function manifestFiles(path: string): string[] {
+function manifestFiles(path: string): string[] {
   try {
     if (statSync(path).isFile()) return [path]
     return readdirSync(path, { withFileTypes: true })

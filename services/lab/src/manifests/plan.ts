@@ -11,7 +11,7 @@ import { declaredPorts, type LabPort, portKey } from './port.ts'
 import { type LabService, planServices, portsOf, selectorOf, selects } from './service.ts'
 
 /** Annotation with the HTTP status that a pod answers with. */
-export const statusAnnotation = 'margay.dev/lab-status'
+const statusAnnotation = 'margay.dev/lab-status'
 
 export interface LabNode {
   readonly name: string
@@ -214,7 +214,7 @@ function placePods(
 }
 
 /** `<namespace>/<name>` of the service that a host means, seen from a namespace: `x`, `x.ns`, `x.ns.svc`, `x.ns.svc.cluster.local`. */
-export function servicePath(host: string, from: string): string {
+function servicePath(host: string, from: string): string {
   const [name = '', namespace = from, ...rest] = host.toLowerCase().replace(/\.$/, '').split('.')
   const tail = rest.join('.')
   return tail === '' || tail === 'svc' || tail === 'svc.cluster.local' ? `${namespace}/${name}` : ''

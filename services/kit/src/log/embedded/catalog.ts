@@ -80,6 +80,6 @@ export function createCatalog(database: Database): Catalog {
 }
 
 /** The error for a topic that nobody made. */
-export function unknownTopic(name: string): MargayError {
+function unknownTopic(name: string): MargayError {
   return new MargayError('LOG_TOPIC_UNKNOWN', `the event log has no topic ${name}; make it with createTopics`)
 }
