@@ -23,6 +23,8 @@ const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
 export function createSetCollector(): SetCollector {
   const sets = new Map<string, NamedSet>()
+  /** Names given so far: many rules share one address set, and reducing its networks takes time. */
+  const known = new Map<string, string | null>()
 
   function define(name: string, spec: string, elements: readonly string[]): string {
     if (!sets.has(name)) {
@@ -62,19 +64,29 @@ export function createSetCollector(): SetCollector {
       return define(name, `type ${addressType[family]}; flags interval;`, texts)
     },
     addresses(set, family) {
-      if (set.type === 'ip-port') {
-        const members = [...set.members].filter((member) => familyOf(member.slice(0, member.indexOf(','))) === family)
-        if (members.length === 0) return null
-        const spec = `type ${addressType[family]} . inet_proto . inet_service;`
-        return define(
-          `a${family}-${shortHash(set.id)}`,
-          spec,
-          members.map((member) => member.split(',').join(' . ')),
-        )
+      const key = `${family} ${set.id}`
+      let name = known.get(key)
+      if (name === undefined) {
+        name = addresses(set, family)
+        known.set(key, name)
       }
-      return addressList(set.id, set.members, family)
+      return name
     },
     addressList,
+  }
+
+  function addresses(set: AddressSet, family: Family): string | null {
+    if (set.type === 'ip-port') {
+      const members = [...set.members].filter((member) => familyOf(member.slice(0, member.indexOf(','))) === family)
+      if (members.length === 0) return null
+      const spec = `type ${addressType[family]} . inet_proto . inet_service;`
+      return define(
+        `a${family}-${shortHash(set.id)}`,
+        spec,
+        members.map((member) => member.split(',').join(' . ')),
+      )
+    }
+    return addressList(set.id, set.members, family)
   }
 }
 
