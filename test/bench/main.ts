@@ -4,8 +4,8 @@ import { pipeline, pipelineTable } from './pipeline.ts'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    events: { type: 'string', default: '50000' },
-    rounds: { type: 'string', default: '3' },
+    events: { type: 'string', default: '60000' },
+    rounds: { type: 'string', default: '2' },
     adapters: { type: 'string', default: 'embedded,kafka' },
     json: { type: 'boolean', default: false },
   },

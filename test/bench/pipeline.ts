@@ -133,7 +133,7 @@ async function measure(adapter: string, { events, rounds }: PipelineOptions): Pr
       while ((await count(table[variant])) < wanted) {
         if (performance.now() - started > 120_000)
           throw new Error(`${adapter}/${variant}: ${events} events took over 120 s`)
-        await setTimeout(200) // each look costs the engine some milliseconds
+        await setTimeout(300) // each look costs the engine some milliseconds
       }
       const seconds = (performance.now() - started) / 1000
       await producing

@@ -45,6 +45,10 @@ export interface Engine extends Component {
 /** Statements at a time. Each holds a thread of libuv's pool; files, and the statement that kills others, need some too. */
 const atOnce = 12
 const waiting = 400
+/** An engine that says nothing for so long is stuck, and a new one is open in a second. */
+const silenceMs = 120_000
+/** How long the end waits for statements that were told to end. */
+const endMs = 10_000
 
 /**
  * Hosts chDB on one data directory. Every call has a connection of its own, so that settings and parameters never reach
@@ -52,7 +56,12 @@ const waiting = 400
  */
 export function createEngine(
   config: { readonly dir: string; readonly maxMemory: number },
-  deps: { readonly reporter: Reporter; readonly load: () => Chdb },
+  deps: {
+    readonly reporter: Reporter
+    readonly load: () => Chdb
+    /** Ends the process at once. Nothing that was acknowledged is lost by that; an orderly end would wait for ever. */
+    readonly giveUp: (reason: string) => void
+  },
 ): Engine {
   const { reporter } = deps
   const spool = join(config.dir, 'spool')
@@ -64,6 +73,8 @@ export function createEngine(
   let version = ''
   let timezone = ''
   let stopping = false
+  let watch: NodeJS.Timeout | undefined
+  let answeredAt = 0
   const seconds = reporter.histogram(
     'statement_seconds',
     'time of a statement in the engine',
@@ -85,6 +96,18 @@ export function createEngine(
       await admin?.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = ${literal(id)} ASYNC`, { format: 'Null' })
       await setTimeout(100)
     }
+  }
+
+  /** Asks the engine whether it lives. Statements that take long do not keep it from answering. */
+  async function look(): Promise<void> {
+    if (Date.now() - answeredAt > silenceMs) return deps.giveUp(`the engine has not answered for ${silenceMs / 1000} s`)
+    if (admin === undefined) return
+    await text(admin, 'SELECT 1').then(
+      () => {
+        answeredAt = Date.now()
+      },
+      () => {},
+    )
   }
 
   async function text(session: ChdbSession, sql: string): Promise<string> {
@@ -179,12 +202,17 @@ export function createEngine(
       admin = chdb.open(config.dir, [`--config-file=${file}`])
       ;[version = '', timezone = ''] = (await text(admin, 'SELECT version(), timezone()')).trim().split('\t')
       reporter.log.info({ version, dir: config.dir }, 'the embedded clickhouse is open')
+      answeredAt = Date.now()
+      watch = setInterval(() => void look(), silenceMs / 10)
     },
     /** The order matters: closing a connection under a running statement takes the whole process down. */
     async stop() {
       stopping = true
+      clearInterval(watch)
       for (const controller of running.values()) controller.abort()
-      await Promise.allSettled(calls)
+      const settled = Promise.allSettled(calls).then(() => true)
+      if (!(await Promise.race([settled, setTimeout(endMs, false, { ref: false })])))
+        return deps.giveUp(`statements could not be ended in ${endMs / 1000} s`)
       admin?.close()
       admin = undefined
       await chdb?.drain()

@@ -20,7 +20,14 @@ if (!(await withThreads(process, fileURLToPath(import.meta.url)))) {
         : readSecret(config.engine.passwordFile)
     const engine = createEngine(
       { dir: config.engine.dir ?? join(config.home, 'clickhouse'), maxMemory: bytes(config.engine.maxMemory) },
-      { reporter, load: loadChdb },
+      {
+        reporter,
+        load: loadChdb,
+        giveUp(reason) {
+          reporter.log.fatal({ reason }, 'the engine is ended by force')
+          process.kill(process.pid, 'SIGKILL')
+        },
+      },
     )
     const front = createFront(
       { port: config.engine.port, password },
