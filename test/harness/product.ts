@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +14,8 @@ export interface Product {
   readonly url: string
   readonly home: string
   readonly labId: string
+  /** Folder for temporary files of its own; it goes with `stop`, and tests may look into it before. */
+  readonly temporary: string
   /** Seconds from the start until the API was ready and the agents ran. */
   readonly startSeconds: number
   /** Runs the command line against it. */
@@ -20,6 +23,8 @@ export interface Product {
   sql<T = Record<string, unknown>>(query: string): Promise<T[]>
   /** What it wrote on the screen so far. */
   screen(): string
+  /** Ends the supervisor, and nothing else, with SIGKILL. */
+  kill(): Promise<void>
   /** Ends it with Ctrl-C and removes its folder. Throws when it does not end. */
   stop(): Promise<void>
 }
@@ -32,17 +37,26 @@ export interface ProductOptions {
   readonly node?: string
   /** Folder that outlives `stop`. */
   readonly home?: string
+  /** A lab that was there before; a new one when absent. */
+  readonly labId?: string
+  /** Runs as this user, who owns `home`; as the user of the tests when absent. */
+  readonly user?: { readonly uid: number; readonly gid: number }
   readonly timeoutMs?: number
 }
 
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const home = options.home ?? mkdtempSync(join(tmpdir(), 'margay-product-'))
-  const labId = `t${randomBytes(2).toString('hex')}`
+  const labId = options.labId ?? `t${randomBytes(2).toString('hex')}`
+  const temporary = mkdtempSync(join(tmpdir(), 'margay-temporary-'))
+  if (options.user !== undefined) {
+    for (const folder of [home, temporary]) chownSync(folder, options.user.uid, options.user.gid)
+  }
   const port = await freePort()
   const node = options.node ?? process.execPath
   const env = {
     ...process.env,
     NO_COLOR: '1',
+    TMPDIR: temporary,
     MARGAY_HOME: home,
     MARGAY_API__PORT: String(port),
     MARGAY_LAB__ID: labId,
@@ -56,6 +70,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+    ...options.user,
   })
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (written += chunk.toString()))
 
@@ -63,6 +78,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     try {
       await endGroup(child)
     } finally {
+      rmSync(temporary, { recursive: true, force: true })
       if (options.home === undefined) rmSync(home, { recursive: true, force: true })
     }
   }
@@ -77,11 +93,12 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     await stop()
     throw error
   }
-  const margay = (...args: string[]) => runCommand(node, [bin, ...args], env)
+  const margay = (...args: string[]) => runCommand(node, [bin, ...args], env, options.user)
   return {
     url,
     home,
     labId,
+    temporary,
     startSeconds: (Date.now() - started) / 1000,
     margay,
     async sql<T>(query: string) {
@@ -93,18 +110,24 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
         .map((line) => JSON.parse(line) as T)
     },
     screen: () => written,
+    async kill() {
+      const gone = once(child, 'exit')
+      child.kill('SIGKILL')
+      await gone
+    },
     stop,
   }
 }
 
-/** Runs a program to its end. */
+/** Runs a program to its end, as another user if one is given. */
 export function runCommand(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
+  user: ProductOptions['user'] = undefined,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], ...user })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
