@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '@margay/kit/config'
+import { freePort } from './port.ts'
 
 const main = fileURLToPath(new URL('../../services/engine/src/main.ts', import.meta.url))
 
@@ -78,13 +78,4 @@ export async function startEngine(home?: string, env: Readonly<Record<string, st
     kill: () => end('SIGKILL'),
     start,
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

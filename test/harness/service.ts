@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { request } from 'node:http'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { askSocket } from '@margay/kit/socket'
 
 /** A service as its own process, as `margay up` runs it. */
 export interface TestService {
@@ -42,35 +41,14 @@ export async function startService(
   ])
   return {
     pid: child.pid as number,
-    ask: (path, body) => ask(join(home, 'run', `${name}.sock`), path, body),
+    async ask(path, body) {
+      const method = body === undefined ? 'GET' : 'POST'
+      const { status, text, json } = await askSocket(join(home, 'run', `${name}.sock`), { path, method, body })
+      return { status, body: json === undefined ? text : json }
+    },
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
   }
-}
-
-function ask(socketPath: string, path: string, body: unknown): Promise<{ status: number; body: unknown }> {
-  return new Promise((resolve, reject) => {
-    const sent = request(
-      {
-        socketPath,
-        path,
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { host: 'localhost', 'content-type': 'application/json' },
-      },
-      async (response) => {
-        const chunks: Buffer[] = []
-        for await (const chunk of response) chunks.push(chunk as Buffer)
-        const text = Buffer.concat(chunks).toString()
-        try {
-          resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) })
-        } catch {
-          resolve({ status: response.statusCode ?? 0, body: text })
-        }
-      },
-    )
-    sent.on('error', reject)
-    sent.end(body === undefined ? undefined : JSON.stringify(body))
-  })
 }
 
 /** Asks again until `found` gives something; throws with `what` after `timeoutMs`. */
@@ -86,14 +64,4 @@ export async function eventually<T>(
     if (Date.now() > until) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-}
-
-/** A loopback port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -26,6 +26,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startApi, type TestApi } from '../../../test/harness/api.ts'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
+import { freePort } from '../../../test/harness/port.ts'
 
 let home: string
 let engine: TestEngine
@@ -394,13 +395,3 @@ describe('the service as a process', () => {
     expect(await fetch(await url).catch(() => 'refused')).toBe('refused')
   })
 })
-
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net')
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,8 +1,8 @@
-import { request } from 'node:http'
 import { userInfo } from 'node:os'
 import type { Config } from '@margay/kit/config'
 import { readSecret } from '@margay/kit/config'
 import { MargayError, messageOf } from '@margay/kit/errors'
+import { askSocket } from '@margay/kit/socket'
 
 /** Calls the API as the user of this shell. */
 export interface Client {
@@ -88,51 +88,22 @@ async function problemOf(response: Response): Promise<MargayError> {
   )
 }
 
-/** Calls a service of this machine on its unix socket. Throws LAB_UNREACHABLE (or the problem it names). */
-export function callSocket<T>(socketPath: string, method: string, path: string, body?: unknown): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const outgoing = request(
-      {
-        socketPath,
-        method,
-        path,
-        headers:
-          text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-      },
-      (answer) => {
-        const chunks: Buffer[] = []
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-        answer.on('end', () => {
-          const content = Buffer.concat(chunks).toString()
-          try {
-            const value = JSON.parse(content) as ProblemDocument
-            if ((answer.statusCode ?? 500) < 400) resolve(value as T)
-            else
-              reject(
-                new MargayError(
-                  value.code ?? 'LAB_REFUSED',
-                  value.detail ?? (value.message as string | undefined) ?? content,
-                  { status: answer.statusCode ?? 500 },
-                ),
-              )
-          } catch (cause) {
-            reject(
-              new MargayError('LAB_REFUSED', `the lab answered what is not JSON: ${content.slice(0, 200)}`, { cause }),
-            )
-          }
-        })
-      },
+/** Calls the lab on its unix socket. Throws LAB_UNREACHABLE, the problem that it names, or LAB_REFUSED when it names none. */
+export async function callSocket<T>(socketPath: string, method: string, path: string, body?: unknown): Promise<T> {
+  const { status, text, json } = await askSocket(socketPath, { method, path, body }).catch((cause: unknown) => {
+    throw new MargayError(
+      'LAB_UNREACHABLE',
+      `no lab answers on ${socketPath} (${messageOf(cause)}): start it with \`npm start\`, with the same MARGAY_HOME and user`,
+      { cause },
     )
-    outgoing.on('error', (cause) =>
-      reject(
-        new MargayError(
-          'LAB_UNREACHABLE',
-          `no lab answers on ${socketPath} (${messageOf(cause)}): start it with \`npm start\`, with the same MARGAY_HOME and user`,
-          { cause },
-        ),
-      ),
-    )
-    outgoing.end(text)
   })
+  if (json === undefined)
+    throw new MargayError('LAB_REFUSED', `the lab answered what is not JSON: ${text.slice(0, 200)}`)
+  if (status < 400) return json as T
+  const problem = json as ProblemDocument
+  throw new MargayError(
+    problem.code ?? 'LAB_REFUSED',
+    problem.detail ?? (problem.message as string | undefined) ?? text,
+    { status },
+  )
 }

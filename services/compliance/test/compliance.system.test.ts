@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
-import { eventually, freePort, startService, type TestService } from '../../../test/harness/service.ts'
+import { freePort } from '../../../test/harness/port.ts'
+import { eventually, startService, type TestService } from '../../../test/harness/service.ts'
 
 const policy = (selector: string) => `
 apiVersion: projectcalico.org/v3

@@ -1,8 +1,8 @@
-import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MargayError } from '@margay/kit/errors'
 import type { EventLog } from '@margay/kit/event-log'
+import { askSocket } from '@margay/kit/socket'
 import type { FlowEvent } from '@margay/schemas'
 import { openFlowSearch } from './flow-search.ts'
 import type { Lab } from './lab.ts'
@@ -98,17 +98,9 @@ export async function probe(
 
 /** Asks the agent of each node, on its socket in the run folder, to write its logs now. Agents that do not run are passed over. */
 export function createAgentFlush(runDir: string, nodes: () => readonly string[]): Flush {
-  const ask = (socketPath: string) =>
-    new Promise<void>((resolve) => {
-      const call = request({ socketPath, method: 'POST', path: '/flush', timeout: 2000 }, (answer) => {
-        answer.resume()
-        answer.on('close', () => resolve())
-      })
-      call.on('timeout', () => call.destroy())
-      call.on('error', () => resolve())
-      call.end()
-    })
+  const ask = (node: string) =>
+    askSocket(join(runDir, `agent-${node}.sock`), { method: 'POST', path: '/flush', timeoutMs: 2000 }).catch(() => {})
   return async () => {
-    await Promise.all(nodes().map((node) => ask(join(runDir, `agent-${node}.sock`))))
+    await Promise.all(nodes().map(ask))
   }
 }

@@ -1,13 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { request } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { askSocket } from '@margay/kit/socket'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { labObstacle } from '../../../test/harness/lab.ts'
+import { freePort } from '../../../test/harness/port.ts'
 import { runCommand, until } from '../../../test/harness/product.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'margay-lab-service-'))
@@ -54,19 +54,8 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Pr
   return await gone
 }
 
-function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const call = request(
-      { socketPath: join(home, 'run/lab.sock'), method, path, headers: { 'content-type': 'application/json' } },
-      (answer) => {
-        let text = ''
-        answer.on('data', (chunk) => (text += chunk))
-        answer.on('end', () => resolve(JSON.parse(text) as T))
-      },
-    )
-    call.on('error', reject)
-    call.end(body === undefined ? undefined : JSON.stringify(body))
-  })
+async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await askSocket(join(home, 'run/lab.sock'), { method, path, body })).json as T
 }
 
 async function names(plural: string): Promise<string[]> {
@@ -85,12 +74,7 @@ interface Probe {
 }
 
 beforeAll(async () => {
-  port = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
+  port = await freePort()
   await start('api')
 })
 afterAll(async () => {

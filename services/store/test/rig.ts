@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +10,7 @@ import { loadConfig } from '@margay/kit/config'
 import type { EventLog } from '@margay/kit/event-log'
 import { createEventLog } from '@margay/kit/log'
 import { createReporter } from '@margay/kit/reporter'
+import { askSocket } from '@margay/kit/socket'
 import { type FlowEvent, flow } from '@margay/schemas'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
 import { aFlow } from './fakes.ts'
@@ -108,17 +108,11 @@ export async function startRig(more: Readonly<Record<string, string>> = {}): Pro
       return row ?? { rows: 0, different: 0 }
     },
     everything: () => ({ rows: serial, different: serial }),
-    ready: () =>
-      new Promise((resolve, reject) => {
-        const asked = request({ socketPath: join(home, 'run', 'store.sock'), path: '/readyz' }, (response) => {
-          let text = ''
-          response.setEncoding('utf8').on('data', (chunk: string) => {
-            text += chunk
-          })
-          response.on('end', () => resolve(JSON.parse(text)))
-        })
-        asked.on('error', reject).end()
-      }),
+    ready: async () =>
+      (await askSocket(join(home, 'run', 'store.sock'), { path: '/readyz' })).json as {
+        state: string
+        reason?: string
+      },
     async stop() {
       if (store.exitCode === null && store.signalCode === null) await endStore('SIGKILL')
       await clickhouse.stop?.()
