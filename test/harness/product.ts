@@ -66,11 +66,11 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const url = `http://127.0.0.1:${port}`
   const started = Date.now()
   let written = ''
-  const child = spawn(node, [bin, 'up', ...(options.args ?? [])], {
+  const [program, ...before] = commandAs(options.user, node)
+  const child = spawn(program, [...before, bin, 'up', ...(options.args ?? [])], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    ...options.user,
   })
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (written += chunk.toString()))
 
@@ -93,7 +93,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     await stop()
     throw error
   }
-  const margay = (...args: string[]) => runCommand(node, [bin, ...args], env, options.user)
+  const margay = (...args: string[]) => runCommand(program, [...before, bin, ...args], env)
   return {
     url,
     home,
@@ -119,15 +119,24 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   }
 }
 
-/** Runs a program to its end, as another user if one is given. */
+/**
+ * A command line that runs a program as an unprivileged user. The user may read everything, since a checkout may lie in a folder of root,
+ * and has no other privilege.
+ */
+function commandAs(user: ProductOptions['user'], program: string): [string, ...string[]] {
+  if (user === undefined) return [program]
+  const capabilities = ['--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search']
+  return ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...capabilities, program]
+}
+
+/** Runs a program to its end. */
 export function runCommand(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
-  user: ProductOptions['user'] = undefined,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], ...user })
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))

@@ -32,7 +32,7 @@ export function labComponents(
   const reason = mode === 'simulated' ? 'lab.mode asks for it' : (kernelObstacle(outer) ?? undefined)
   if (reason !== undefined && mode === 'kernel')
     throw new MargayError('LAB_IMPOSSIBLE', `no lab in the kernel: ${reason}`)
-  if (reason !== undefined) reporter.log.warn({ reason }, 'the lab is simulated')
+  if (reason !== undefined) reporter.log.info({ reason }, 'the lab is simulated')
 
   const bundle = readBundle(manifests)
   const log = createEventLog(config, { reporter })
