@@ -414,4 +414,24 @@ spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protoco
       .toContain('inet margay')
     expect(node.run('nft', 'list', 'map', 'inet', 'margay', 'from-workloads')).toContain(podAt(0).interfaceName)
   })
+
+  test('an agent that is told to uninstall takes its rules away, and all traffic passes', async () => {
+    const denied = JSON.stringify({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'deny-all' },
+      spec: { selector: 'all()', types: ['Ingress', 'Egress'] },
+    })
+    await cluster.apply(denied)
+    await running.agent.programmer.settled()
+    const probe: Probe = { from: podAt(0), to: podAt(1).ip, protocol: 'tcp', port: 80 }
+    expect((await runProbes([probe])).get(probe)).toBe(false)
+    await running.stop()
+    running = await cluster.startAgent(node, { uninstall: true })
+    await running.stop()
+    expect(node.run('nft', 'list', 'tables')).not.toContain('margay')
+    expect((await runProbes([probe])).get(probe)).toBe(true)
+    await cluster.remove(denied)
+    running = await cluster.startAgent(node)
+  })
 })

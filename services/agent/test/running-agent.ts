@@ -21,7 +21,7 @@ export interface TestCluster {
   /** Creates or replaces resources, as the API does. */
   apply(yaml: string): Promise<void>
   remove(yaml: string): Promise<void>
-  startAgent(node: TestNode): Promise<RunningAgent>
+  startAgent(node: TestNode, options?: { readonly uninstall?: boolean }): Promise<RunningAgent>
   /** Everything logged so far. */
   flows(): FlowEvent[]
   lookups(): DnsEvent[]
@@ -62,7 +62,7 @@ export function createTestCluster(): TestCluster {
     remove: (yaml) => publish(yaml, true),
     flows: () => events<FlowEvent>(topicOf(flow)),
     lookups: () => events<DnsEvent>(topicOf(dns)),
-    async startAgent(node) {
+    async startAgent(node, options) {
       const reporter = createReporter('agent', { level: 'error' })
       const resources = createResourceCache({ log, reporter })
       const failures: Error[] = []
@@ -73,7 +73,7 @@ export function createTestCluster(): TestCluster {
           netns: node.netns,
           dataplane: 'nftables',
           flowFlushMs: 60_000,
-          uninstall: false,
+          uninstall: options?.uninstall ?? false,
         },
         { log, resources, reporter, died: (error) => void failures.push(error) },
       )

@@ -1,7 +1,7 @@
 import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
 import type { Reporter } from '@margay/kit/reporter'
-import { createFlowAggregator, dns, type Endpoint, flow, type PolicyModel } from '@margay/schemas'
+import { createFlowAggregator, dns, type Endpoint, type FlowUpdate, flow, type PolicyModel } from '@margay/schemas'
 import { createDnsAggregator } from '../dns/aggregate.ts'
 import { createAnsweredNames } from '../dns/answered-names.ts'
 import { createLookups } from '../dns/lookups.ts'
@@ -76,11 +76,17 @@ export function createCollector(
     isHost: deps.isHost,
     emit(update) {
       updates.inc({ reporter: update.reporter, action: update.action })
-      const { sourceIp, destinationIp } = update.packet
-      const outside = update.reporter === 'src' && update.destination?.endpoint == null
-      flows.add(outside ? { ...update, domains: answered.names(sourceIp, destinationIp) } : update)
+      flows.add(withNames(update))
     },
   })
+
+  /** Adds the names under which the source looked up a destination that is no endpoint; domain rules judge by them. */
+  function withNames(update: FlowUpdate): FlowUpdate {
+    if (update.reporter !== 'src' || update.destination?.endpoint) return update
+    const names = answered.names(update.packet.sourceIp, update.packet.destinationIp)
+    const [domain] = names
+    return domain === undefined ? update : { ...update, domains: names, packet: { ...update.packet, domain } }
+  }
 
   function localEndpoint(ip: string): Endpoint | null {
     const endpoint = model.endpointByIp(ip)

@@ -197,6 +197,21 @@ test('a connection from before the agent is followed from now on, with the trace
   expect(updates[1]?.enforced.map(formatTrace)).toEqual(['0|default|default.web|allow|0'])
 })
 
+test('one that had ended before the agent is not ended again', () => {
+  const updates: FlowUpdate[] = []
+  const connections = createConnections({
+    model,
+    hit: () => null,
+    local: (ip) => model.endpointByIp(ip),
+    isHost: () => false,
+    emit: (update) => void updates.push(update),
+  })
+  connections.ended([entry(3, { id: 9, tcpState: 8 }, tuple({ sourcePort: 1 }))])
+  connections.dumped([entry(10, { tcpState: 7 })], true)
+  connections.ended([entry(10, { tcpState: 7 })])
+  expect(updates).toEqual([])
+})
+
 test('a connection whose verdict comes after it was seen waits for it', () => {
   const { connections, updates } = harness()
   connections.dumped([entry(1)], true)
