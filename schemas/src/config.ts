@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { parseDuration } from './resources/duration.ts'
 
 /**
  * The whole configuration: one file (`margay.yaml`, or the one that MARGAY_CONFIG names) plus environment
@@ -217,12 +218,9 @@ export type Config = Static<typeof Config>
 
 /** Milliseconds of a duration such as `1h15m`, `90s`, `500ms` (Go's syntax, no sign, no days). Throws a RangeError on other text. */
 export function milliseconds(text: string): number {
-  const unit: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) throw new RangeError(`not a duration: ${JSON.stringify(text)}`)
-  let total = 0
-  for (const [, amount, name] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    total += Number(amount) * (unit[name as string] as number)
-  return total
+  const duration = /^(\d+(\.\d+)?[a-zµ]+)+$/.test(text) ? parseDuration(text) : null
+  if (duration === null) throw new RangeError(`not a duration: ${JSON.stringify(text)}`)
+  return duration
 }
 
 /** Bytes of a size such as `64MiB`. Throws a RangeError on other text. */

@@ -38,6 +38,7 @@ export * from './query/printer.ts'
 export * from './query/query-error.ts'
 export * from './query/sql.ts'
 export * from './query/template.ts'
+export * from './resources/cron.ts'
 export * from './resources/duration.ts'
 export type { GlobalAlertSpec, Variable } from './resources/kinds/alert.ts'
 export type {

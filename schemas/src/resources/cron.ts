@@ -1,3 +1,16 @@
+/** A time table in five fields, as in every Unix: the values that each field allows, in UTC. */
+export interface Cron {
+  readonly text: string
+  readonly minutes: readonly number[]
+  readonly hours: readonly number[]
+  readonly daysOfMonth: ReadonlySet<number>
+  readonly months: ReadonlySet<number>
+  /** 0 is Sunday. */
+  readonly daysOfWeek: ReadonlySet<number>
+  /** Days are those of the month OR of the week when both are restricted, as in Kubernetes and every Unix. */
+  readonly isEitherDay: boolean
+}
+
 interface Field {
   readonly name: string
   readonly first: number
@@ -15,35 +28,56 @@ const fields: readonly Field[] = [
   { name: 'day of week', first: 0, last: 7, words: days },
 ]
 
-/** The values of one field of a schedule, or what is wrong with it. */
-function valuesOf(text: string, { name, first, last, words }: Field): Set<number> | string {
-  const values = new Set<number>()
-  const number = (word: string): number => {
-    if (/^\d+$/.test(word)) return Number(word)
-    const index = words?.indexOf(word.toLowerCase()) ?? -1
-    return index < 0 ? Number.NaN : index + first
-  }
-  for (const item of text.split(',')) {
-    const match = /^(\*|[A-Za-z0-9]+)(?:-([A-Za-z0-9]+))?(?:\/(\d+))?$/.exec(item)
-    if (match === null) return `${name} ${JSON.stringify(item)} cannot be read`
-    const [, from = '*', to, step] = match
-    const low = from === '*' ? first : number(from)
-    const high = to !== undefined ? number(to) : from === '*' || step !== undefined ? last : low
-    const stride = step === undefined ? 1 : Number(step)
-    if (!(low >= first && high <= last && low <= high && stride >= 1) || (from === '*' && to !== undefined)) {
-      return `${name} ${JSON.stringify(item)} must lie in ${first}-${last}`
-    }
-    for (let value = low; value <= high; value += stride) values.add(value)
-  }
-  return values
-}
-
-/** Reads a cron schedule of five fields; gives its minutes of an hour, or what is wrong with it. */
-export function readSchedule(text: string): { readonly minutes: ReadonlySet<number> } | { readonly problem: string } {
+/** Reads a cron schedule of five fields, or says what is wrong with it. */
+export function readCron(text: string): { readonly cron: Cron } | { readonly problem: string } {
   const parts = text.trim().split(/\s+/)
   if (parts.length !== fields.length)
     return { problem: 'must have five fields: minute hour day-of-month month day-of-week' }
   const read = fields.map((field, index) => valuesOf(parts[index] as string, field))
   const problem = read.find((values) => typeof values === 'string')
-  return problem === undefined ? { minutes: read[0] as Set<number> } : { problem }
+  if (problem !== undefined) return { problem }
+  const [minutes, hours, daysOfMonth, monthsOfYear, daysOfWeek] = read as number[][] as [
+    number[],
+    number[],
+    number[],
+    number[],
+    number[],
+  ]
+  return {
+    cron: {
+      text,
+      minutes,
+      hours,
+      daysOfMonth: new Set(daysOfMonth),
+      months: new Set(monthsOfYear),
+      daysOfWeek: new Set(daysOfWeek.map((day) => day % 7)),
+      isEitherDay: !isOpen(parts[2] as string) && !isOpen(parts[4] as string),
+    },
+  }
+}
+
+/** As in Kubernetes, a step of one or none keeps a star open; star with a larger step restricts the days. */
+const isOpen = (field: string) => field.split(',').some((part) => /^\*(\/1)?$/.test(part))
+
+/** The values of one field, ascending, or what is wrong with it. */
+function valuesOf(text: string, { name, first, last, words = [] }: Field): number[] | string {
+  const values = new Set<number>()
+  const read = (word: string): number => {
+    const index = words.indexOf(word.toLowerCase())
+    return index >= 0 ? index + first : /^\d{1,2}$/.test(word) ? Number(word) : Number.NaN
+  }
+  for (const item of text.split(',')) {
+    const match = /^(?:(\*)|(\w+)(?:-(\w+))?)(?:\/(\d{1,4}))?$/.exec(item)
+    if (match === null) return `${name} ${JSON.stringify(item)} is not a value, range or step`
+    const [, star, one, other, step] = match
+    const from = star === undefined ? read(one as string) : first
+    // `5/15` means from 5 to the end by 15, as in every cron that allows it.
+    const to = other !== undefined ? read(other) : star !== undefined || step !== undefined ? last : from
+    const by = step === undefined ? 1 : Number(step)
+    if (!(from >= first && to <= last)) return `${name} ${JSON.stringify(item)} must lie in ${first}-${last}`
+    if (from > to) return `${name} ${JSON.stringify(item)} runs backwards`
+    if (by < 1) return `the step of ${name} ${JSON.stringify(item)} must be at least 1`
+    for (let value = from; value <= to; value += by) values.add(value)
+  }
+  return [...values].sort((a, b) => a - b)
 }

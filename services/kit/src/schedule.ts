@@ -1,3 +1,4 @@
+import { type Cron, readCron } from '@margay/schemas'
 import { createTask, type ScheduledTask } from 'node-cron'
 import type { Component } from './component.ts'
 import { MargayError, messageOf } from './errors.ts'
@@ -7,20 +8,6 @@ import type { Reporter } from './reporter.ts'
  * Time tables. node-cron only wakes us up: it drops slots that a busy event loop slept through and combines day of month
  * with day of week by AND. What is due is computed here, from the text of the schedule and the time last done, in UTC.
  */
-export interface Cron {
-  readonly text: string
-  readonly minutes: readonly number[]
-  readonly hours: readonly number[]
-  readonly daysOfMonth: ReadonlySet<number>
-  readonly months: ReadonlySet<number>
-  /** 0 is Sunday. */
-  readonly daysOfWeek: ReadonlySet<number>
-  /** Days are those of the month OR of the week when both are restricted, as in Kubernetes and every Unix. */
-  readonly isEitherDay: boolean
-}
-
-const monthNames = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
-const dayNames = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const shorthands: Readonly<Record<string, string>> = {
   '@yearly': '0 0 1 1 *',
   '@annually': '0 0 1 1 *',
@@ -36,20 +23,11 @@ const horizonDays = 8 * 366
 
 /** Reads a cron expression of five fields or a shorthand (`@daily`). Throws SCHEDULE_INVALID. */
 export function parseCron(text: string): Cron {
-  const fields = (shorthands[text.trim().toLowerCase()] ?? text.trim()).split(/\s+/)
-  if (fields.length !== 5)
-    throw invalid(text, `it has ${fields.length} fields; give minute, hour, day of month, month and day of week`)
-  const [minute, hour, dayOfMonth, month, dayOfWeek] = fields as [string, string, string, string, string]
-  const cron: Cron = {
-    text,
-    minutes: valuesOf(text, minute, 0, 59),
-    hours: valuesOf(text, hour, 0, 23),
-    daysOfMonth: new Set(valuesOf(text, dayOfMonth, 1, 31)),
-    months: new Set(valuesOf(text, month, 1, 12, monthNames, 1)),
-    daysOfWeek: new Set(valuesOf(text, dayOfWeek, 0, 7, dayNames).map((day) => day % 7)),
-    isEitherDay: !isOpen(dayOfMonth) && !isOpen(dayOfWeek),
-  }
-  return cron
+  const read = readCron(shorthands[text.trim().toLowerCase()] ?? text)
+  if ('cron' in read) return { ...read.cron, text }
+  throw new MargayError('SCHEDULE_INVALID', `cannot read the schedule ${JSON.stringify(text)}: ${read.problem}`, {
+    status: 422,
+  })
 }
 
 /** The first `count` runs after `from` (unix ms, exclusive); fewer when the schedule names no date, such as 30 February. */
@@ -123,8 +101,6 @@ export function createTicker(name: string, deps: { readonly reporter: Reporter; 
 
 const silent = { info() {}, warn() {}, error() {}, debug() {} }
 const cronOf = (schedule: Cron | string) => (typeof schedule === 'string' ? parseCron(schedule) : schedule)
-/** As in Kubernetes, a step of one or none keeps a star open; star with a larger step restricts the days. */
-const isOpen = (field: string) => field.split(',').some((part) => /^[*?](\/1)?$/.test(part))
 
 function* runsAfter(cron: Cron, from: number): Generator<number> {
   let day = Math.floor(from / dayMs) * dayMs
@@ -148,41 +124,4 @@ function isDay(cron: Cron, day: number): boolean {
 
 function timesOn(cron: Cron, day: number): number[] {
   return cron.hours.flatMap((hour) => cron.minutes.map((minute) => day + (hour * 60 + minute) * 60_000))
-}
-
-function valuesOf(
-  text: string,
-  field: string,
-  low: number,
-  high: number,
-  names: readonly string[] = [],
-  first = 0,
-): number[] {
-  const values = new Set<number>()
-  const read = (word: string): number => {
-    const named = names.indexOf(word.toLowerCase())
-    const value = named >= 0 ? named + first : /^\d{1,2}$/.test(word) ? Number(word) : Number.NaN
-    if (!(value >= low && value <= high))
-      throw invalid(text, `${JSON.stringify(word)} is not a value from ${low} to ${high}`)
-    return value
-  }
-  for (const part of field.split(',')) {
-    const match = /^(?:([*?])|(\w+)(?:-(\w+))?)(?:\/(\d{1,4}))?$/.exec(part)
-    if (match === null) throw invalid(text, `${JSON.stringify(part)} is not a value, range or step`)
-    const [, star, one, other, step] = match
-    const from = star === undefined ? read(one as string) : low
-    // `5/15` means from 5 to the end by 15, as in every cron that allows it.
-    const to = other !== undefined ? read(other) : star !== undefined || step !== undefined ? high : from
-    const by = step === undefined ? 1 : Number(step)
-    if (by < 1) throw invalid(text, `the step in ${JSON.stringify(part)} must be at least 1`)
-    if (from > to) throw invalid(text, `the range ${JSON.stringify(part)} runs backwards`)
-    for (let value = from; value <= to; value += by) values.add(value)
-  }
-  return [...values].sort((a, b) => a - b)
-}
-
-function invalid(text: string, reason: string): MargayError {
-  return new MargayError('SCHEDULE_INVALID', `cannot read the schedule ${JSON.stringify(text)}: ${reason}`, {
-    status: 422,
-  })
 }

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { readSchedule } from '../cron.ts'
+import { readCron } from '../cron.ts'
 import { type Check, calico, defineKind } from '../kind.ts'
 import type { Resource } from '../resource.ts'
 import { optional, selector, status, stringMap } from '../schema.ts'
@@ -49,10 +49,12 @@ const scheduleHolds: Check = (resource, report) => {
     report.warning(at, 'no-schedule', 'without a schedule the report is made on request only')
     return
   }
-  const read = readSchedule(schedule)
+  const read = readCron(schedule)
   if ('problem' in read) report.error(at, 'schedule', `schedule ${JSON.stringify(schedule)}: ${read.problem}`)
-  else if (read.minutes.size > mostAnHour) report.error(at, 'too-frequent', `at most ${mostAnHour} reports an hour`)
-  else if (read.minutes.size > manyAnHour) report.warning(at, 'frequent', `more than ${manyAnHour} reports an hour`)
+  else if (read.cron.minutes.length > mostAnHour)
+    report.error(at, 'too-frequent', `at most ${mostAnHour} reports an hour`)
+  else if (read.cron.minutes.length > manyAnHour)
+    report.warning(at, 'frequent', `more than ${manyAnHour} reports an hour`)
 }
 
 const thresholdsAscend: Check = (resource, report) => {
