@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { createWriteStream, mkdirSync, renameSync, statSync, type WriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -26,6 +27,8 @@ export interface ServiceProcess {
   readonly name: string
   readonly pid: number | undefined
   start(): void
+  /** Ends the process and starts it again at once: what it was started for is not there any more. */
+  restart(): void
   /** Resolves when the process is gone. */
   stop(): Promise<void>
 }
@@ -47,6 +50,7 @@ export function createServiceProcess(
   const entry = fileURLToPath(import.meta.resolve(`${spec.package}/main`))
   let child: ChildProcess | undefined
   let stopping = false
+  let restarting = false
   let delay = firstDelayMs
   let timer: NodeJS.Timeout | undefined
 
@@ -70,6 +74,10 @@ export function createServiceProcess(
       child = undefined
       // A signal to the whole group ends services by themselves: that is no crash.
       if (stopping || end.aborted) return
+      if (restarting) {
+        restarting = false
+        return start()
+      }
       if (Date.now() - startedAt > healthyAfterMs) delay = firstDelayMs
       events.onCrash(code, delay)
       timer = setTimeout(start, delay)
@@ -83,18 +91,27 @@ export function createServiceProcess(
       return child?.pid
     },
     start,
+    restart() {
+      if (stopping || restarting || child === undefined) return
+      restarting = true
+      void terminate(child)
+    },
     async stop() {
       stopping = true
       clearTimeout(timer)
-      const running = child
-      if (running === undefined || running.exitCode !== null) return
-      const gone = new Promise<void>((resolve) => running.once('exit', () => resolve()))
-      running.kill('SIGTERM')
-      const force = setTimeout(() => running.kill('SIGKILL'), stopTimeoutMs)
-      await gone
-      clearTimeout(force)
+      if (child !== undefined) await terminate(child)
     },
   }
+}
+
+/** Asks a process to end, by force when it does not listen; resolves when it is gone. */
+async function terminate(running: ChildProcess): Promise<void> {
+  if (running.exitCode !== null || running.signalCode !== null) return
+  const gone = once(running, 'exit')
+  running.kill('SIGTERM')
+  const force = setTimeout(() => running.kill('SIGKILL'), stopTimeoutMs)
+  await gone
+  clearTimeout(force)
 }
 
 /** Appends to `<dir>/<name>.log`; a file that grew past the limit is kept once as `.1`. */

@@ -33,7 +33,11 @@ export async function up(config: Config, screen: Screen, end: AbortSignal): Prom
       { logDir, end },
       {
         onMessage(message) {
-          if (message.lab !== undefined) lab = message.lab as LabMessage
+          if (message.lab !== undefined) {
+            lab = message.lab as LabMessage
+            // A lab that started again has new namespaces: agents from before still work in the old ones.
+            for (const agent of running.filter(isAgent)) agent.restart()
+          }
           if (message.ready === true && ready.has(name)) {
             ready.get(name)?.()
             ready.delete(name)
@@ -74,13 +78,15 @@ export async function up(config: Config, screen: Screen, end: AbortSignal): Prom
   } finally {
     screen.step('stopping')
     // Agents first, the engine last: each flushes into what is still there.
-    const agents = running.filter((child) => child.name.startsWith('agent'))
+    const agents = running.filter(isAgent)
     await Promise.all(agents.map((child) => child.stop()))
     for (const child of running.filter((c) => !agents.includes(c)).reverse()) await child.stop()
     releaseGround(config.home)
     screen.done('stopped')
   }
 }
+
+const isAgent = ({ name }: ServiceProcess) => name.startsWith('agent')
 
 function announce(config: Config, lab: LabMessage | undefined, screen: Screen): void {
   const url = `http://${config.api.host.includes(':') ? `[${config.api.host}]` : config.api.host}:${config.api.port}`
