@@ -65,6 +65,8 @@ function randomPolicies(seed: number): { policies: string; tiers: string } {
     pick([
       {},
       {},
+      {},
+      {},
       { selector: `app == '${pick(['a', 'b', 'c'])}'` },
       { selector: "app in {'a', 'b'}", notSelector: `app == '${pick(['a', 'b'])}'` },
       { nets: [`10.77.0.${1 + 2 * random(2)}/32`, '10.77.0.2/32'] },
@@ -93,10 +95,10 @@ function randomPolicies(seed: number): { policies: string; tiers: string } {
       Object.keys(limits).length > 0
         ? { protocol: pick(['TCP', 'UDP']) }
         : pick([{}, { protocol: 'UDP' }, { notProtocol: 'TCP' }])
-    const action = pick(['Allow', 'Allow', 'Deny', 'Pass', 'Pass', 'Log'])
+    const action = pick(['Allow', 'Allow', 'Allow', 'Deny', 'Pass', 'Pass', 'Pass', 'Log'])
     return { action, ...protocol, source, destination: { ...destination, ...limits } }
   }
-  const rules = () => Array.from({ length: 1 + random(3) }, rule)
+  const rules = () => Array.from({ length: 2 + random(4) }, rule)
   const policy = (tier: string, index: number) => ({
     apiVersion: 'projectcalico.org/v3',
     kind: 'GlobalNetworkPolicy',
@@ -105,9 +107,11 @@ function randomPolicies(seed: number): { policies: string; tiers: string } {
       tier,
       order: random(3),
       selector: pick(['all()', "app == 'a'", "app != 'c'"]),
-      types: ['Ingress', 'Egress'],
-      ingress: rules(),
-      egress: rules(),
+      ...pick<Record<string, unknown>>([
+        { types: ['Ingress'], ingress: rules() },
+        { types: ['Egress'], egress: rules() },
+        { types: ['Ingress', 'Egress'], ingress: rules(), egress: rules() },
+      ]),
     },
   })
   const tier = (name: string, spec: object) => ({
@@ -118,7 +122,10 @@ function randomPolicies(seed: number): { policies: string; tiers: string } {
   })
   const print = (documents: readonly object[]) => documents.map((d) => JSON.stringify(d)).join('\n---\n')
   return {
-    tiers: print([tier('first', { order: 1, defaultAction: 'Pass' }), tier('second', { order: 2 })]),
+    tiers: print([
+      tier('first', { order: 1, defaultAction: 'Pass' }),
+      tier('second', { order: 2, defaultAction: pick(['Pass', 'Pass', 'Deny']) }),
+    ]),
     policies: print(['first', 'second', 'default'].flatMap((name) => [policy(name, 0), policy(name, 1)])),
   }
 }
@@ -183,7 +190,7 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
     return cluster.flows().slice(before)
   }
 
-  test.each([1, 2, 3])(
+  test.each([3, 4, 10])(
     'every packet meets the verdict and the rules that the evaluator names (policies %i)',
     async (seed) => {
       const { tiers, policies } = randomPolicies(seed)
@@ -205,6 +212,8 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
       })
       const answered = await runProbes(probes)
       const flows = await newFlows()
+      const verdicts = { allow: 0, deny: 0 }
+      const steps = new Set<string>()
       for (const probe of probes) {
         const isV6 = probe.to.includes(':')
         const packet: Packet = {
@@ -215,11 +224,16 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
           destinationPort: probe.port,
         }
         const expected = evaluate(model, packet)
+        verdicts[expected.verdict] += 1
+        for (const { action, ruleIndex } of [...(expected.egress?.trace ?? []), ...(expected.ingress?.trace ?? [])])
+          steps.add(`${action} ${ruleIndex < 0 ? 'end of tier' : 'rule'}`)
         const where = JSON.stringify({ packet, policies: seed })
         if (probe.protocol === 'tcp') expect(answered.get(probe), where).toBe(expected.verdict === 'allow')
         const records = (reporter: string) =>
           flows.filter(
             (f) =>
+              // Datagrams of earlier policies end only now, with the rules of their time.
+              f.num_flows_started > 0 &&
               f.reporter === reporter &&
               f.source_ip === packet.sourceIp &&
               f.dest_ip === packet.destinationIp &&
@@ -243,6 +257,9 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
           ])
         }
       }
+      // The policies must give the kernel something to decide.
+      expect(Math.min(verdicts.allow, verdicts.deny)).toBeGreaterThan(8)
+      expect(steps.size).toBeGreaterThanOrEqual(4)
       await cluster.remove(policies)
       await running.agent.programmer.settled()
     },

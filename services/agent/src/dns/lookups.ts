@@ -1,14 +1,6 @@
+import type { DnsLookup } from '@margay/schemas'
 import { parseIpPacket } from '../flows/ip-packet.ts'
-import { type DnsMessage, parseDnsMessage } from './message.ts'
-
-/** A DNS answer that reached a client of this node. */
-export interface Lookup {
-  readonly client: string
-  readonly server: string
-  readonly message: DnsMessage
-  /** From request to response, nanoseconds; null when the request was not seen. */
-  readonly latency: number | null
-}
+import { parseDnsMessage } from './message.ts'
 
 /** Requests that wait for their answer; resolvers give up after a few seconds. */
 const waitingLimit = 20_000
@@ -16,7 +8,7 @@ const patienceNs = 10_000_000_000n
 const udpHeader = 8
 
 /** Pairs requests with responses. Give it every DNS packet in order; it returns a lookup for each response. */
-export function createLookups(): (payload: Buffer, at: bigint) => Lookup | 'request' | 'malformed' {
+export function createLookups(): (payload: Buffer, at: bigint) => DnsLookup | 'request' | 'malformed' {
   const waiting = new Map<string, bigint>()
   return (payload, at) => {
     const packet = parseIpPacket(payload)

@@ -1,23 +1,8 @@
+import type { DnsLookup, DnsRecordSet } from '@margay/schemas'
 import { type Answer, decode } from 'dns-packet'
 
-/** A DNS message, as far as the log needs it (RFC 1035). */
-export interface DnsMessage {
-  readonly id: number
-  readonly isResponse: boolean
-  readonly question: { readonly name: string; readonly type: string; readonly class: string }
-  readonly rcode: string
-  /** Records of the answer section with one owner, type and class. */
-  readonly rrsets: readonly RecordSet[]
-  /** Addresses of the answer, with the shortest life on the way to them, seconds. */
-  readonly addresses: readonly { readonly ip: string; readonly ttl: number }[]
-}
-
-export interface RecordSet {
-  readonly name: string
-  readonly type: string
-  readonly class: string
-  readonly rdata: string[]
-}
+/** A DNS message, as far as the log needs it (RFC 1035): what a lookup tells of it, and what pairs it with its request. */
+export type DnsMessage = DnsLookup['message'] & { readonly id: number; readonly isResponse: boolean }
 
 /** Mnemonics of the IANA registry "DNS RCODEs", by number. */
 const responseCodes = [
@@ -74,7 +59,7 @@ const canonicalName = (name: string) => name.toLowerCase().replace(/\.$/, '')
 const mnemonic = (name: string) => name.replace(/^UNKNOWN_/, '')
 
 function answersOf(answers: readonly Answer[]): Pick<DnsMessage, 'rrsets' | 'addresses'> {
-  const sets = new Map<string, RecordSet>()
+  const sets = new Map<string, DnsRecordSet>()
   const addresses: { ip: string; ttl: number }[] = []
   let shortest = Number.POSITIVE_INFINITY
   for (const answer of answers) {

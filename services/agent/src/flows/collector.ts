@@ -1,9 +1,16 @@
 import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
 import type { Reporter } from '@margay/kit/reporter'
-import { createFlowAggregator, dns, type Endpoint, type FlowUpdate, flow, type PolicyModel } from '@margay/schemas'
-import { createDnsAggregator } from '../dns/aggregate.ts'
-import { createAnsweredNames } from '../dns/answered-names.ts'
+import {
+  createAnsweredNames,
+  createDnsAggregator,
+  createFlowAggregator,
+  dns,
+  type Endpoint,
+  type FlowUpdate,
+  flow,
+  type PolicyModel,
+} from '@margay/schemas'
 import { createLookups } from '../dns/lookups.ts'
 import { createKernelThread } from '../netlink/kernel-thread.ts'
 import type { DnsCapture, WorkerReport } from '../netlink/worker-protocol.ts'
