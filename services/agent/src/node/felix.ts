@@ -3,7 +3,7 @@ import type { RenderOptions } from '../nftables/render.ts'
 
 /** What the agent takes from FelixConfiguration (spec 4.8), completed with what holds without it. */
 export interface NodeSettings extends LogSettings {
-  readonly render: RenderOptions
+  readonly render: Omit<RenderOptions, 'serviceIps'>
 }
 
 /** The settings of a node: `node.<name>` goes before `default`, that before what the agent was started with. */

@@ -1,4 +1,5 @@
 import {
+  type DnsLookup,
   evaluate,
   type FlowUpdate,
   type Judgement,
@@ -6,24 +7,17 @@ import {
   type PolicyModel,
   protocolNumber,
 } from '@margay/schemas'
-import { lookUp, searchNames, type Zone, type ZoneAnswer } from '../dns/zone.ts'
+import { lookUp, searchNames, type Zone } from '../dns/zone.ts'
 import type { LabPlan, LabPod } from '../manifests/plan.ts'
 import type { Caller, Contact, Target } from '../network.ts'
+import { lookupOf } from './lookup.ts'
 import { exchange, type Traffic, unanswered } from './traffic.ts'
-
-/** A lookup that a name server answered. */
-export interface SimulatedLookup {
-  readonly client: string
-  readonly server: string
-  readonly name: string
-  readonly answer: ZoneAnswer
-}
 
 /** Everything that one connection causes: what the caller sees, and what the agents of the nodes at both ends would have seen. */
 export interface SimulatedConnection {
   readonly contact: Contact
   readonly flows: readonly { readonly node: string; readonly update: FlowUpdate }[]
-  readonly lookups: readonly { readonly node: string; readonly lookup: SimulatedLookup }[]
+  readonly lookups: readonly { readonly node: string; readonly lookup: DnsLookup }[]
 }
 
 export interface World {
@@ -115,7 +109,7 @@ export function simulate(world: World, caller: Caller, target: Target): Simulate
         return done({ error: `the name server ${server} does not answer for ${candidate}` })
       const node = nodeOf(world.plan, caller.ip)
       const at = translate(world, server, 53, 'udp').ip
-      if (node !== null) lookups.push({ node, lookup: { client: caller.ip, server: at, name: candidate, answer } })
+      if (node !== null) lookups.push({ node, lookup: lookupOf(caller.ip, at, candidate, answer) })
       const found = answer.answers.find((record) => record.type === 'A')
       if (found?.type !== 'A') continue
       address = found.data

@@ -6,21 +6,23 @@ import type { EventLog } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import {
+  createAnsweredNames,
   createCluster,
+  createDnsAggregator,
   createFlowAggregator,
+  type DnsAggregator,
   dns,
   type FlowAggregator,
+  felixSpec,
   flow,
+  logSettings,
   type StatusEvent,
   status,
 } from '@margay/schemas'
 import { type Zone, zoneOf } from '../dns/zone.ts'
 import type { LabPlan } from '../manifests/plan.ts'
 import type { LabNetwork } from '../network.ts'
-import { createAnsweredNames } from './answered-names.ts'
 import { simulate, type World } from './connection.ts'
-import { createDnsRows, type DnsRows } from './dns-rows.ts'
-import { flowSettings } from './settings.ts'
 
 /** The lab without a kernel: a network that is judged, and what stands for the agents of its nodes. */
 export interface Simulation {
@@ -33,7 +35,7 @@ export interface Simulation {
 
 interface Node {
   readonly flows: FlowAggregator
-  readonly lookups: DnsRows
+  readonly lookups: DnsAggregator
 }
 
 export interface SimulationConfig {
@@ -66,7 +68,8 @@ export function createSimulation(
   let zone: Zone = { records: new Map(), tcpOnly: new Set() }
   let turns = 0
   let rejected: string | null = null
-  const settings = () => flowSettings(resources.list('felixconfigurations'), config.flushMs)
+  const settings = (host: string | null) =>
+    logSettings(felixSpec(resources.list('felixconfigurations'), host), { flowFlushMs: config.flushMs })
 
   resources.onChange(({ key, resource }) => {
     try {
@@ -82,10 +85,10 @@ export function createSimulation(
   function nodeFor(name: string): Node {
     let node = nodes.get(name)
     if (node === undefined) {
-      const options = { model, cluster, host: name, start: now() }
+      const options = { model, cluster, host: name, simulated: true, start: now() }
       node = {
-        flows: createFlowAggregator({ ...options, simulated: true, levels: settings().levels }),
-        lookups: createDnsRows(options),
+        flows: createFlowAggregator({ ...options, levels: settings(name).flowLevels }),
+        lookups: createDnsAggregator(options),
       }
       nodes.set(name, node)
     }
@@ -103,7 +106,7 @@ export function createSimulation(
 
   async function flush(): Promise<void> {
     for (const [host, node] of nodes) {
-      node.flows.setLevels(settings().levels)
+      node.flows.setLevels(settings(host).flowLevels)
       const origin = { cluster, producer: `lab/${host}` }
       const flows = node.flows.flush(now())
       const lookups = node.lookups.flush(now())
@@ -157,11 +160,11 @@ export function createSimulation(
     },
     async connect(caller, target) {
       if (plan === undefined) throw new Error('the simulation has no plan yet')
-      const world: World = { plan, zone, model, names: names.of, turn: () => turns++ }
+      const world: World = { plan, zone, model, names: names.names, turn: () => turns++ }
       const { contact, flows, lookups } = simulate(world, caller, target)
       for (const { node, update } of flows) nodeFor(node).flows.add(update)
       for (const { node, lookup } of lookups) {
-        nodeFor(node).lookups.add(lookup)
+        nodeFor(node).lookups.add(lookup, settings(node))
         names.add(lookup)
       }
       return contact
@@ -173,7 +176,7 @@ export function createSimulation(
     agents: {
       name: 'simulated agents',
       async start() {
-        loops = Promise.all([repeat(() => settings().flushMs, flush), repeat(() => config.heartbeatMs, beat)])
+        loops = Promise.all([repeat(() => settings(null).flowFlushMs, flush), repeat(() => config.heartbeatMs, beat)])
         await beat()
       },
       async stop() {

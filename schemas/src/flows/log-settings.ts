@@ -1,0 +1,48 @@
+import type { DnsSettings } from '../dns/aggregate.ts'
+import { parseDuration } from '../resources/duration.ts'
+import type { Resource } from '../resources/resource.ts'
+import { defaultFlowLevels, type FlowLevels } from './aggregate.ts'
+
+/** What FelixConfiguration says about the flow and DNS logs of a node (spec 4.8), completed with what holds without it. */
+export interface LogSettings extends DnsSettings {
+  readonly flowFlushMs: number
+  readonly dnsFlushMs: number
+  readonly flowLevels: FlowLevels
+}
+
+type Spec = Readonly<Record<string, unknown>>
+
+/** The spec in force on a node, member by member: `node.<name>` goes before `default`. Without a node, that of `default`. */
+export function felixSpec(felix: readonly Resource[], node: string | null): Spec {
+  const specOf = (name: string): Spec => (felix.find(({ metadata }) => metadata.name === name)?.spec ?? {}) as Spec
+  return { ...specOf('default'), ...(node === null ? {} : specOf(`node.${node}`)) }
+}
+
+/**
+ * The settings of logs in a spec; what it does not say is as `fallback` and the built-in defaults have it. A value that makes no
+ * sense is as good as none; the API refuses such resources.
+ */
+export function logSettings(spec: Spec, fallback: { readonly flowFlushMs: number }): LogSettings {
+  return {
+    flowFlushMs: interval(spec.flowLogsFlushInterval) ?? fallback.flowFlushMs,
+    dnsFlushMs: interval(spec.dnsLogsFlushInterval) ?? fallback.flowFlushMs,
+    flowLevels: {
+      allowed: oneOf([0, 1, 2], spec.flowLogsFileAggregationKindForAllowed) ?? defaultFlowLevels.allowed,
+      denied: oneOf([0, 1, 2, 3], spec.flowLogsFileAggregationKindForDenied) ?? defaultFlowLevels.denied,
+    },
+    dnsAggregation: oneOf([0, 1], spec.dnsLogsFileAggregationKind) ?? 1,
+    dnsIncludeLabels: spec.dnsLogsFileIncludeLabels !== false,
+    dnsLatency: spec.dnsLogsLatency !== false,
+    dnsLimit: typeof spec.dnsLogsFilePerNodeLimit === 'number' ? spec.dnsLogsFilePerNodeLimit : 0,
+  }
+}
+
+/** More flushes than ten a second would only cost. */
+const leastIntervalMs = 100
+
+function interval(value: unknown): number | null {
+  const ms = typeof value === 'string' ? parseDuration(value) : null
+  return ms !== null && ms >= leastIntervalMs ? ms : null
+}
+
+const oneOf = <const T>(values: readonly T[], value: unknown): T | null => values.find((v) => v === value) ?? null
