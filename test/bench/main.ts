@@ -17,11 +17,9 @@ if (name !== 'pipeline') {
   )
   process.exit(2)
 }
-const outcomes = await pipeline({
-  events: Number(values.events),
-  rounds: Number(values.rounds),
-  adapters: values.adapters.split(','),
-})
-console.log(pipelineTable(outcomes))
+const outcomes = await pipeline(
+  { events: Number(values.events), rounds: Number(values.rounds), adapters: values.adapters.split(',') },
+  (found) => console.log(pipelineTable(found)),
+)
 if (values.json) console.log(JSON.stringify({ benchmark: name, node: process.version, outcomes }))
 process.exit()

@@ -48,11 +48,16 @@ const table = { margay: flow.table, baseline: baselineTable } as const
  * Measures the pipeline from event objects in a producer to rows in ClickHouse, beside a plain baseline on the same log and
  * engine. Runs of both take turns. CPU is summed over producer, broker, consumer and engine until the merges have settled.
  */
-export async function pipeline(options: PipelineOptions): Promise<Outcome[]> {
+export async function pipeline(
+  options: PipelineOptions,
+  show: (outcomes: readonly Outcome[]) => void,
+): Promise<Outcome[]> {
   const outcomes: Outcome[] = []
   for (const adapter of options.adapters) {
     try {
-      outcomes.push(...(await measure(adapter, options)))
+      const found = await measure(adapter, options)
+      outcomes.push(...found)
+      show(found)
     } catch (error) {
       if (adapter !== 'kafka' || !/java|mvn/.test(String(error))) throw error
       console.log(`kafka: not measured: ${String(error).split('\n')[0]}`)

@@ -35,8 +35,6 @@ export interface Progress {
   readonly storedAt: ReadonlyMap<string, number>
 }
 
-/** Records of a batch from which more are surely waiting, so that nobody waits for more. */
-const manyRecords = 500
 /** How long the end of the store waits for an insert under way; one that is cut off is sent again by the next store. */
 const stopPatienceMs = 5000
 /** Dead letters of one append. */
@@ -98,8 +96,10 @@ export function createIntake(config: IntakeConfig, deps: IntakeDeps): Component 
       letGo()
       inFlight.set(budget.held)
     }
-    if (size * 2 >= maxBytes || records.length >= manyRecords) return
-    // Little was waiting: let more gather, since few large inserts cost far less than many small ones.
+    // A batch that is small and fresh is all there was: let more gather, since few large inserts cost far less than many
+    // small ones. When the newest record is older than the interval, more is waiting already.
+    const age = started - (records.at(-1)?.timestamp ?? started)
+    if (size * 2 >= maxBytes || age > config.batchIntervalMs) return
     const rest = config.batchIntervalMs - (now() - started)
     if (rest > 0) await setTimeout(rest, undefined, { signal: stopping.signal }).catch(() => {})
   }

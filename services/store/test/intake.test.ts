@@ -95,6 +95,14 @@ describe('the intake', () => {
     await handled
   })
 
+  it('does not wait for more while it is behind', async () => {
+    const records = [0, 1].map((offset) => ({ ...aRecord(offset, [aFlow()]), timestamp: time - 120_000 + offset }))
+    const { give } = await begin(records, { batchIntervalMs: 60_000 })
+    await give(records[0] as StoredRecord)
+    await give(records[1] as StoredRecord)
+    expect(places()).toEqual(['0.0', '1.0'])
+  })
+
   it('has every event exactly once, wherever it dies and however batches are dealt', async () => {
     const scenario = fc.record({
       records: fc.integer({ min: 1, max: 30 }),
