@@ -12,6 +12,20 @@ import { parseDestination, requirePod } from '../src/target.ts'
 const bundle = readBundle(undefined)
 const plan = makePlan(bundle.documents, { id: 'tst', nodes: 2 })
 
+/** Lets a workload call one place outside by its name. */
+const telephone: Resource = {
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'NetworkPolicy',
+  metadata: { name: 'platform.external-apis', namespace: 'dev' },
+  spec: {
+    tier: 'platform',
+    order: 100,
+    selector: "app == 'centos'",
+    types: ['Egress'],
+    egress: [{ action: 'Allow', protocol: 'TCP', destination: { domains: ['*.twilio.com'], ports: [443] } }],
+  },
+}
+
 /** A cache that the test fills by hand. */
 function aCache(): ResourceCache & { put(resource: Resource): void } {
   const resources = new Map<string, Resource>()
@@ -86,7 +100,7 @@ describe('the simulated lab', () => {
   })
 
   it('judges the demonstration as its policies say', async () => {
-    const { probe, events } = await aSimulation(bundle.policies)
+    const { probe, events } = await aSimulation([...bundle.policies, telephone])
     expect(await probe('dev/netshoot', 'default/paymentservice:50051')).toMatchObject({ ok: false, error: 'timed out' })
     expect(await probe('dev/centos', 'www.google.com:80')).toMatchObject({ ok: false })
     expect(await probe('dev/centos', 'api.twilio.com:443')).toMatchObject({ ok: true })
