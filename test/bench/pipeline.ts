@@ -67,9 +67,9 @@ export async function pipeline(
 }
 
 async function measure(adapter: string, { events, rounds }: PipelineOptions): Promise<Outcome[]> {
-  const home = mkdtempSync(join(tmpdir(), 'margay-bench-'))
   const broker = adapter === 'kafka' ? await startBroker() : null
   const brokerPid = broker === null ? null : javaOf(process.pid)
+  const home = mkdtempSync(join(tmpdir(), 'margay-bench-'))
   const engine = await startEngine(home)
   const env = {
     MARGAY_HOME: home,
