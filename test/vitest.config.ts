@@ -1,11 +1,15 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './sequencer.ts'
 
 const resolve = { conditions: ['source'] }
+/** Tests on real engines mostly wait for them: more than there are cores. */
+const workers = 3
 const ssr = { resolve: { conditions: ['source'] } }
 
 /** Unit tests need nothing and take seconds; contract and system tests start real engines, a real broker, a real kernel lab. */
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', new URL('./reporter.ts', import.meta.url).pathname],
     projects: [
       {
@@ -18,6 +22,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**', '**/*.contract.test.ts', '**/*.system.test.ts'],
           pool: 'threads',
           isolate: false,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -28,7 +33,8 @@ export default defineConfig({
           root: new URL('..', import.meta.url).pathname,
           include: ['services/*/test/**/*.contract.test.ts', 'test/contracts/**/*.test.ts'],
           pool: 'forks',
-          maxWorkers: 1,
+          maxWorkers: workers,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -41,7 +47,8 @@ export default defineConfig({
           root: new URL('..', import.meta.url).pathname,
           include: ['services/*/test/**/*.system.test.ts', 'test/system/**/*.test.ts', 'test/console/**/*.test.ts'],
           pool: 'forks',
-          maxWorkers: 1,
+          maxWorkers: workers,
+          sequence: { groupOrder: 1 },
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -1,0 +1,3 @@
+import { climbLadder } from './ladder.ts'
+
+climbLadder('kafka')
