@@ -70,6 +70,7 @@ PARTITION BY toDate(`end_time`)
 ORDER BY (cluster, toStartOfFiveMinutes(end_time), dest_namespace, dest_name_aggr, source_namespace, source_name_aggr, end_time)
 TTL toDate(`end_time`) + INTERVAL 8 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -110,6 +111,7 @@ PARTITION BY toDate(`end_time`)
 ORDER BY (cluster, toStartOfFiveMinutes(end_time), client_namespace, client_name_aggr, qname, rcode, end_time)
 TTL toDate(`end_time`) + INTERVAL 8 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -161,6 +163,7 @@ PARTITION BY toDate(`end_time`)
 ORDER BY (cluster, toStartOfFiveMinutes(end_time), dest_namespace, dest_name_aggr, src_namespace, src_name_aggr, end_time)
 TTL toDate(`end_time`) + INTERVAL 8 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -216,6 +219,7 @@ PARTITION BY toDate(`stageTimestamp`)
 ORDER BY (cluster, toStartOfHour(stageTimestamp), objectRef_resource, objectRef_namespace, stageTimestamp)
 TTL toDate(`stageTimestamp`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -262,6 +266,7 @@ PARTITION BY toDate(`time`)
 ORDER BY (cluster, toStartOfHour(time), origin, time, id)
 TTL toDate(`time`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -296,6 +301,7 @@ PARTITION BY toDate(`time`)
 ORDER BY (cluster, toStartOfHour(time), receiver, time, id)
 TTL toDate(`time`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -326,6 +332,7 @@ PARTITION BY toDate(`time`)
 ORDER BY (cluster, service, host, time)
 TTL toDate(`time`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -356,6 +363,7 @@ PARTITION BY toDate(`time`)
 ORDER BY (cluster, plural, namespace, name, time)
 TTL toDate(`time`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
@@ -387,6 +395,7 @@ PARTITION BY toDate(`generated_time`)
 ORDER BY (cluster, name, generated_time)
 TTL toDate(`generated_time`) + INTERVAL 91 DAY DELETE
 SETTINGS
+  vertical_merge_algorithm_min_rows_to_activate = 4096,
   default_compression_codec = 'ZSTD(1)',
   ttl_only_drop_parts = 1,
   non_replicated_deduplication_window = 10000,
