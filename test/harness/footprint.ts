@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Product } from './product.ts'
 
-/** A process of a product: `margay` for its supervisor, otherwise the service; agents with their node. */
+/** A process of a product: the service (`cli` is the supervisor), agents with their node; programs that these run by their own names. */
 export interface ProductProcess {
   readonly pid: number
   readonly name: string
@@ -18,7 +18,9 @@ export function processesOf(home: string): ProductProcess[] {
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
       if (!environment.includes(`MARGAY_HOME=${home}`)) return []
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-      const service = /services\/([a-z]+)\/dist\/main\.js/.exec(command)?.[1] ?? 'margay'
+      const service =
+        /services\/([a-z]+)\/(?:dist\/main|bin\/margay)\.js/.exec(command)?.[1] ??
+        basename(command.split('\0')[0] ?? '')
       const node = environment.find((line) => line.startsWith('MARGAY_AGENT__NODE='))?.split('=')[1]
       return [{ pid, name: service === 'agent' ? `agent-${node}` : service }]
     } catch {

@@ -195,15 +195,44 @@ describe.skipIf(!canRunKernelLab)('whatever dies, nothing that was acknowledged 
     await expectWholePipeline('the agents died')
   })
 
-  for (const name of ['store', 'engine', 'api', 'alerts', 'compliance', 'lab', 'agent-node1']) {
+  for (const name of ['store', 'api', 'alerts', 'compliance', 'lab']) {
     test(`${name} is killed and comes back`, async () => {
       await killAndAwait(name)
       await expectWholePipeline(`${name} died`)
+    })
+  }
+
+  test('ClickHouse stays away for seconds: verdicts and live records go on, queries say why they cannot, then all is made up for', async () => {
+    const since = Date.now()
+    const kill = setInterval(() => {
+      const pid = pidOf('engine')
+      if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    }, 50)
+    try {
+      await until(
+        async () => {
+          const answer = await fetch(`${product.url}/v1/flows?limit=1`)
+          const problem = (await answer.json()) as { code?: string }
+          return answer.status === 503 && problem.code === 'CLICKHOUSE_UNAVAILABLE'
+        },
+        5000,
+        () => 'queries do not say that ClickHouse is away',
+      )
       const denied = await probe('dev/netshoot', 'dev/nginx-svc:80', 3000)
       expect(denied.verdict).toBe('deny')
       expect(denied.flow?.enforced_policies).toEqual(['0|security|dev/security.kept|deny|0'])
-    })
-  }
+      const status = (await (await fetch(`${product.url}/v1/status`)).json()) as Record<string, { state: string }>
+      expect(status.clickhouse?.state).toBe('down')
+    } finally {
+      clearInterval(kill)
+    }
+    await until(
+      async () => (await rowsSince(since)) > 0,
+      30_000,
+      () => `the table did not get what happened meanwhile: ${product.screen()}`,
+    )
+    await expectWholePipeline('ClickHouse was away')
+  })
 
   test('a malformed line goes to the dead letters with its reason, its neighbours are stored', async () => {
     const [sample] = await flowsOf(() => true)
