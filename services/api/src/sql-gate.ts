@@ -1,4 +1,5 @@
 import { MargayError } from '@margay/kit/errors'
+import { tokens } from '@margay/kit/sql'
 
 /** Statements that read. */
 const readers = ['select', 'with']
@@ -23,21 +24,21 @@ const forbidden = new Set(
  * Throws SQL_REFUSED.
  */
 export function requireReadOnly(sql: string): string {
-  const tokens = tokensOf(sql)
-  while (tokens.at(-1)?.text === ';') tokens.pop()
-  const last = tokens.at(-1)
+  const words = tokensOf(sql)
+  while (words.at(-1)?.text === ';') words.pop()
+  const last = words.at(-1)
   if (last === undefined) throw refuse('there is no statement')
-  if (tokens.some(({ text }) => text === ';')) throw refuse('only one statement at a time: leave out the semicolon')
-  const first = tokens[0]?.text.toLowerCase() as string
+  if (words.some(({ text }) => text === ';')) throw refuse('only one statement at a time: leave out the semicolon')
+  const first = words[0]?.text.toLowerCase() as string
   if (!readers.includes(first)) throw refuse(`${first.toUpperCase()} does not read: begin with SELECT or WITH`)
-  for (const [i, { text, isName }] of tokens.entries()) {
+  for (const [i, { text, isName }] of words.entries()) {
     const word = text.toLowerCase()
-    const next = tokens[i + 1]?.text
+    const next = words[i + 1]?.text
     if (isName && next === '(' && forbidden.has(word)) throw refuse(`the function ${text} is not allowed here`)
     if (!isName) continue
-    if (word === 'outfile' && tokens[i - 1]?.text.toLowerCase() === 'into') throw refuse('INTO OUTFILE is not allowed')
-    if (word === 'settings' && isClause(tokens, i)) throw refuse('SETTINGS is not allowed: limits are the API’s')
-    if (word === 'format' && i === tokens.length - 2 && tokens[i + 1]?.isName) {
+    if (word === 'outfile' && words[i - 1]?.text.toLowerCase() === 'into') throw refuse('INTO OUTFILE is not allowed')
+    if (word === 'settings' && isClause(words, i)) throw refuse('SETTINGS is not allowed: limits are the API’s')
+    if (word === 'format' && i === words.length - 2 && words[i + 1]?.isName) {
       throw refuse('leave FORMAT out: the answer is JSON')
     }
   }
@@ -59,20 +60,10 @@ function isClause(tokens: readonly Token[], i: number): boolean {
   return tokens[i + 1]?.isName === true && tokens[i + 2]?.text === '='
 }
 
-/** Words and punctuation of SQL; comments and string literals hold none. Lexical rules of ClickHouse's documentation, "Syntax". */
+/** Words and punctuation of SQL. */
 function tokensOf(sql: string): Token[] {
-  const tokens: Token[] = []
-  const pattern =
-    /(?<space>\s+|--[^\n]*|\/\*[\s\S]*?\*\/|#[ !][^\n]*)|(?<string>'(?:[^'\\]|\\[\s\S]|'')*')|(?<quoted>`(?:[^`\\]|\\[\s\S]|``)*`|"(?:[^"\\]|\\[\s\S]|"")*")|(?<heredoc>\$(?<tag>\w*)\$[\s\S]*?\$\k<tag>\$)|(?<name>[A-Za-z_]\w*)|(?<number>\d[\w.]*)|(?<other>[\s\S])/gy
-  for (const match of sql.matchAll(pattern)) {
-    const { string, quoted, name, number, other, heredoc } = match.groups as Record<string, string | undefined>
-    const end = match.index + match[0].length
-    if (other === "'" || other === '"' || other === '`') throw refuse('a quote is not closed')
-    if (quoted !== undefined) tokens.push({ text: quoted.slice(1, -1), isName: true, end })
-    else if (name !== undefined) tokens.push({ text: name, isName: true, end })
-    else if (string !== undefined || heredoc !== undefined) tokens.push({ text: "''", isName: false, end })
-    else if (number !== undefined || other !== undefined)
-      tokens.push({ text: (number ?? other) as string, isName: false, end })
-  }
-  return tokens
+  return [...tokens(sql)].map(({ kind, text, end, isClosed }) => {
+    if (!isClosed) throw refuse('a quote or a comment is not closed')
+    return { text: kind === 'quoted' ? text.slice(1, -1) : text, isName: kind === 'word' || kind === 'quoted', end }
+  })
 }

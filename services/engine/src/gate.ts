@@ -1,5 +1,5 @@
+import { tokens } from '@margay/kit/sql'
 import type { Classification } from './chdb.ts'
-import { tokens } from './lexer.ts'
 
 /*
  * The embedded engine has no users, grants or row policies, and its `readonly` setting still lets a statement write files

@@ -1,4 +1,4 @@
-import { literal, type Token, tokens } from './lexer.ts'
+import { literal, type Token, tokens } from '@margay/kit/sql'
 
 /** How a statement is to be run: with rows to read, without, or as an insert whose data come from a file. */
 export type Statement =

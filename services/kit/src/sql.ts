@@ -5,6 +5,8 @@ export interface Token {
   readonly start: number
   readonly end: number
   readonly depth: number
+  /** False for a quote or a comment that runs to the end of the text unclosed; nothing follows it. */
+  readonly isClosed: boolean
 }
 
 const closing: Readonly<Record<string, string>> = { "'": "'", '"': '"', '`': '`' }
@@ -14,7 +16,8 @@ const heredoc = /\$(\w*)\$/y
 
 /**
  * The tokens of ClickHouse SQL, one by one, without white space and comments. Lazy on purpose: the reader of an INSERT stops
- * where its data begin. Text that never closes a quote or a comment ends the last token at the end of the text.
+ * where its data begin. What is never closed, a comment too, is a last token that ends with the text. Lexical rules of ClickHouse's
+ * documentation, "Syntax".
  */
 export function* tokens(sql: string): Generator<Token> {
   let at = 0
@@ -25,20 +28,24 @@ export function* tokens(sql: string): Generator<Token> {
       at += 1
       continue
     }
-    if (sql.startsWith('--', at) || c === '#') {
+    if (sql.startsWith('--', at) || sql.startsWith('# ', at) || sql.startsWith('#!', at)) {
       const line = sql.indexOf('\n', at)
       at = line === -1 ? sql.length : line + 1
       continue
     }
     if (sql.startsWith('/*', at)) {
       const end = sql.indexOf('*/', at + 2)
-      at = end === -1 ? sql.length : end + 2
+      if (end === -1)
+        return yield { kind: 'sign', text: sql.slice(at), start: at, end: sql.length, depth, isClosed: false }
+      at = end + 2
       continue
     }
     const start = at
     if (closing[c] !== undefined) {
-      at = endOfQuote(sql, at)
-      yield { kind: c === "'" ? 'string' : 'quoted', text: sql.slice(start, at), start, end: at, depth }
+      const end = endOfQuote(sql, at)
+      at = end ?? sql.length
+      const kind = c === "'" ? 'string' : 'quoted'
+      yield { kind, text: sql.slice(start, at), start, end: at, depth, isClosed: end !== null }
       continue
     }
     heredoc.lastIndex = at
@@ -46,7 +53,7 @@ export function* tokens(sql: string): Generator<Token> {
     if (tag !== undefined) {
       const end = sql.indexOf(tag, at + tag.length)
       at = end === -1 ? sql.length : end + tag.length
-      yield { kind: 'string', text: sql.slice(start, at), start, end: at, depth }
+      yield { kind: 'string', text: sql.slice(start, at), start, end: at, depth, isClosed: end !== -1 }
       continue
     }
     word.lastIndex = at
@@ -54,17 +61,18 @@ export function* tokens(sql: string): Generator<Token> {
     const name = word.exec(sql)?.[0] ?? number.exec(sql)?.[0]
     if (name !== undefined) {
       at += name.length
-      yield { kind: /^\d/.test(name) ? 'number' : 'word', text: name, start, end: at, depth }
+      yield { kind: /^\d/.test(name) ? 'number' : 'word', text: name, start, end: at, depth, isClosed: true }
       continue
     }
     if (c === ')' || c === ']' || c === '}') depth = Math.max(0, depth - 1)
     at += c.length
-    yield { kind: 'sign', text: c, start, end: at, depth }
+    yield { kind: 'sign', text: c, start, end: at, depth, isClosed: true }
     if (c === '(' || c === '[' || c === '{') depth += 1
   }
 }
 
-function endOfQuote(sql: string, start: number): number {
+/** Where a quoted text ends; null when it is not closed. */
+function endOfQuote(sql: string, start: number): number | null {
   const quote = sql[start] as string
   for (let at = start + 1; at < sql.length; at += 1) {
     if (sql[at] === '\\') at += 1
@@ -73,7 +81,7 @@ function endOfQuote(sql: string, start: number): number {
       at += 1
     }
   }
-  return sql.length
+  return null
 }
 
 /** A string literal that holds exactly this text. */

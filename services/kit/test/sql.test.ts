@@ -1,6 +1,6 @@
+import { identifier, literal, tokens } from '@margay/kit/sql'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { identifier, literal, tokens } from '../src/lexer.ts'
 
 const texts = (sql: string) => [...tokens(sql)].map((token) => token.text)
 
@@ -13,9 +13,15 @@ describe('tokens of SQL', () => {
     ['select $$;$$', ['select', '$$;$$']],
     ['`a``b` "c""d"', ['`a``b`', '"c""d"']],
     ["select 'never closed; x", ['select', "'never closed; x"]],
+    ['select 1 /* never closed; x', ['select', '1', '/* never closed; x']],
+    ['a #b\n#! c\nd', ['a', '#', 'b', 'd']],
     ['1.5e3 0xff _a 2nd', ['1.5e3', '0xff', '_a', '2nd']],
   ])('cuts %s', (sql, expected) => {
     expect(texts(sql)).toEqual(expected)
+  })
+
+  it.each(["'a", '"a\\"', '`a``', '$x$ a', '/* a', "'a\\'"])('sees that %s is not closed', (sql) => {
+    expect([...tokens(`select ${sql}`)].map(({ isClosed }) => isClosed)).toEqual([true, false])
   })
 
   it('tells how deep a token lies', () => {
