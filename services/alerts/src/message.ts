@@ -60,7 +60,8 @@ function messageOf(alert: Alert, { event, hit, isRepeat }: Raised): Message {
     total: 1,
     severity: alert.severity,
     time: event.time,
-    subject: subjectOf(alert, group === '' ? event.description : group),
+    // What happened, in the words of the alert's author: the group alone reads like a row of a table.
+    subject: subjectOf(alert, event.description),
     text: clean(event.description, 2000),
     facts,
     isRepeat,

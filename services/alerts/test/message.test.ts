@@ -56,8 +56,8 @@ describe('a message', () => {
     return { event: alertEvent(alert(), hit, at), hit, isRepeat: false }
   }
 
-  it('tells severity, alert and group in its subject', () => {
-    expect(messagesOf(alert(), [raise({ qname: 'x.test' })])[0]?.subject).toBe('[High] test: qname=x.test')
+  it('tells severity, alert and what happened in its subject', () => {
+    expect(messagesOf(alert(), [raise({ qname: 'x.test' })])[0]?.subject).toBe('[High] test: something happened')
     expect([1, 39, 40, 69, 70, 89, 90, 100].map(severityName)).toEqual([
       'Low',
       'Low',

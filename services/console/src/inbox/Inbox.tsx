@@ -11,6 +11,9 @@ export function severityWord(severity: number): 'Critical' | 'High' | 'Medium' |
   return severity >= 40 ? 'Medium' : 'Low'
 }
 
+/** What happened; severity and alert stand beside it. */
+const headlineOf = (message: Message) => message.body.split('\n')[0] || message.subject
+
 const colours = { Critical: 'red', High: 'orange', Medium: 'yellow', Low: 'gray' } as const
 
 /** The messages that alerts sent; the first one a newcomer gets arrives here. */
@@ -55,7 +58,7 @@ function MessageItem({ message }: { readonly message: Message }) {
         </Text>
       </Group>
       <Text size="sm" mt={4} className={classes.subject ?? ''}>
-        {message.subject}
+        {headlineOf(message)}
       </Text>
       <Text size="xs" c="dimmed">
         {message.alert}
