@@ -22,7 +22,7 @@ const lateralAccess: Resource = {
   metadata: { name: 'network.lateral.access', uid: 'a-1' },
   spec: {
     description: 'Alerts when pods reach a monitored namespace',
-    summary: `[flows] [lateral movement] ${'$'}{source_namespace}/${'$'}{source_name_aggr} has accessed namespace dev`,
+    summary: `[flows] [lateral movement] \${source_namespace}/\${source_name_aggr} has accessed namespace dev`,
     severity: 100,
     period: '1m',
     lookback: '1m',
@@ -41,7 +41,7 @@ const setChanged: Resource = {
   metadata: { name: 'policy.globalnetworkset', uid: 'a-2' },
   spec: {
     description: 'Alerts on any change to global network sets',
-    summary: `[audit] change detected for ${'$'}{objectRef.resource} ${'$'}{objectRef.name}`,
+    summary: `[audit] change detected for \${objectRef.resource} \${objectRef.name}`,
     severity: 70,
     period: '1m',
     lookback: '1m',
@@ -156,9 +156,9 @@ describe('alerts, from events in the log to people', () => {
     await eventually('two Slack messages', () => slack.messages.length === 2)
     console.log(`messages delivered ${Date.now() - began} ms after the service was started`)
     expect(smtp.messages.map(({ subject }) => subject).sort()).toEqual([
-      '[Margay][Critical] network.lateral.access: source_namespace=default, source_name_aggr=loadgenerator-*',
-      '[Margay][Critical] network.lateral.access: source_namespace=dev, source_name_aggr=netshoot',
-      '[Margay][High] policy.globalnetworkset: objectRef.resource=globalnetworksets, objectRef.name=external-apis',
+      '[Margay][Critical] network.lateral.access: [flows] [lateral movement] default/loadgenerator-* has accessed namespace dev',
+      '[Margay][Critical] network.lateral.access: [flows] [lateral movement] dev/netshoot has accessed namespace dev',
+      '[Margay][High] policy.globalnetworkset: [audit] change detected for globalnetworksets external-apis',
     ])
     expect(smtp.messages.find(({ subject }) => subject?.includes('loadgenerator'))?.text).toContain('sum: 3')
     expect(slack.messages.map(({ text }) => text).join()).toContain(

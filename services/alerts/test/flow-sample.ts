@@ -1,42 +1,26 @@
 import type { FlowEvent } from '@margay/schemas'
+import { aFlow as anyFlow } from '../../../test/harness/flow.ts'
 
 /** A flow from the load generator to nginx in another namespace, allowed at its destination, that ends now. */
 export function aFlow(rest: Partial<FlowEvent> = {}): FlowEvent {
-  return {
+  return anyFlow({
     cluster: 'cluster',
-    host: 'node1',
     start_time: Date.now() - 5000,
     end_time: Date.now(),
-    action: 'allow',
     reporter: 'dst',
-    proto: 'tcp',
     source_ip: null,
-    source_port: null,
-    source_name: '-',
     source_name_aggr: 'loadgenerator-*',
     source_namespace: 'default',
-    source_type: 'wep',
     source_labels: ['app=loadgenerator'],
-    dest_ip: null,
     dest_port: 80,
-    dest_name: '-',
     dest_name_aggr: 'dev-nginx-*',
     dest_namespace: 'dev',
     dest_type: 'wep',
     dest_labels: ['app=nginx'],
-    dest_service_namespace: '-',
-    dest_service_name: '-',
-    dest_service_port: '-',
-    dest_domains: [],
-    enforced_policies: [],
-    pending_policies: [],
     bytes_in: 1,
     bytes_out: 1,
     packets_in: 1,
     packets_out: 1,
-    num_flows: 1,
-    num_flows_started: 1,
-    num_flows_completed: 0,
     ...rest,
-  }
+  })
 }
