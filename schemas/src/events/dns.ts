@@ -16,8 +16,8 @@ import { common, defineEvent } from './event.ts'
 
 const types = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT', 'CAA', 'SVCB', 'HTTPS', 'ANY']
 const classes = ['IN', 'CS', 'CH', 'HS', 'ANY']
-/** Mnemonics of the IANA registry "DNS RCODEs". */
-const responseCodes = [
+/** Mnemonics of the IANA registry "DNS RCODEs", by number. */
+export const responseCodes = [
   'NoError',
   'FormErr',
   'ServFail',

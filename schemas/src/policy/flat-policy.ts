@@ -1,4 +1,4 @@
-import type { Action, Direction, PolicyRef, PortRange } from './model.ts'
+import type { Action, Direction, PolicyRef, PortRange, RuleHead } from './model.ts'
 import type { Selector } from './selector/selector.ts'
 
 /**
@@ -18,14 +18,8 @@ export interface FlatPolicy {
   readonly applyOnForward: boolean
 }
 
-export interface FlatRule {
-  readonly index: number
-  readonly action: Action
-  readonly ipVersion: 4 | 6 | null
-  readonly protocol: number | null
-  readonly notProtocol: number | null
-  readonly icmp: { type: number | null; code: number | null } | null
-  readonly notIcmp: { type: number | null; code: number | null } | null
+/** A rule whose ends are selectors still. */
+export interface FlatRule extends RuleHead {
   readonly source: FlatEntity
   readonly destination: FlatEntity
 }

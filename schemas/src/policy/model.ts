@@ -71,7 +71,8 @@ export interface EntityMatch {
   readonly domains: readonly string[]
 }
 
-export interface Rule {
+/** What a rule says but for its two ends. */
+export interface RuleHead {
   /** Position in the policy's list of this direction, as users count it. */
   readonly index: number
   readonly action: Action
@@ -81,6 +82,10 @@ export interface Rule {
   readonly notProtocol: number | null
   readonly icmp: { type: number | null; code: number | null } | null
   readonly notIcmp: { type: number | null; code: number | null } | null
+}
+
+/** A rule whose ends are resolved to sets of addresses. */
+export interface Rule extends RuleHead {
   readonly source: EntityMatch
   readonly destination: EntityMatch
 }

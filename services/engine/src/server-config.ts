@@ -12,7 +12,7 @@ const verticalRows = 4096
  * Server settings of the embedded engine. Its defaults are those of a machine of its own (nine tenths of all memory, a mark
  * cache of 5 GB, 16 merge threads); here it is one process among others.
  */
-export function serverConfig(maxMemory: number): string {
+function serverConfig(maxMemory: number): string {
   return `<clickhouse>
   <max_server_memory_usage>${maxMemory}</max_server_memory_usage>
   <mark_cache_size>${Math.min(256 * 2 ** 20, Math.floor(maxMemory / 8))}</mark_cache_size>

@@ -1,7 +1,8 @@
 import { audit, flow } from '@margay/schemas'
 import { describe, expect, it } from 'vitest'
+import { aFlow } from '../../../test/harness/flow.ts'
 import { deadLetterRecord, decode } from '../src/decode.ts'
-import { aFlow, aRecord, time, topic } from './fakes.ts'
+import { aRecord, time, topic } from './fakes.ts'
 
 const read = (lines: (string | object)[], headers = {}) => decode(flow, aRecord(7, lines, headers), time + 5)
 

@@ -2,7 +2,7 @@ import type { ClickHouse, Insert } from '@margay/kit/clickhouse'
 import { MargayError } from '@margay/kit/errors'
 import type { ConsumeOptions, EventLog, LogRecord, StoredRecord } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
-import { type FlowEvent, flow, topicOf } from '@margay/schemas'
+import { flow, topicOf } from '@margay/schemas'
 import type { Ledger } from '../src/ledger.ts'
 import type { Unit } from '../src/unit.ts'
 
@@ -20,47 +20,6 @@ export const reporter = (): Reporter => {
 }
 export const topic = topicOf(flow)
 export const time = Date.UTC(2026, 0, 10, 12)
-
-/** A flow that can be stored; the members that a test is about are given. */
-export function aFlow(members: Partial<FlowEvent> = {}): FlowEvent {
-  return {
-    cluster: 'c',
-    host: 'node1',
-    start_time: time - 10_000,
-    end_time: time,
-    action: 'allow',
-    reporter: 'src',
-    proto: 'tcp',
-    source_ip: '10.0.0.1',
-    source_port: null,
-    source_name: '-',
-    source_name_aggr: 'web-*',
-    source_namespace: 'shop',
-    source_type: 'wep',
-    source_labels: ['app=web'],
-    dest_ip: null,
-    dest_port: 443,
-    dest_name: '-',
-    dest_name_aggr: 'pub',
-    dest_namespace: '-',
-    dest_type: 'net',
-    dest_labels: [],
-    dest_service_namespace: '-',
-    dest_service_name: '-',
-    dest_service_port: '-',
-    dest_domains: [],
-    enforced_policies: [],
-    pending_policies: [],
-    bytes_in: 1,
-    bytes_out: 2,
-    packets_in: 3,
-    packets_out: 4,
-    num_flows: 1,
-    num_flows_started: 1,
-    num_flows_completed: 0,
-    ...members,
-  } as FlowEvent
-}
 
 /** A record of the flow topic whose lines are given. */
 export function aRecord(

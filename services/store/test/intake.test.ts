@@ -2,11 +2,11 @@ import type { StoredRecord } from '@margay/kit/event-log'
 import { flow } from '@margay/schemas'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { aFlow } from '../../../test/harness/flow.ts'
 import { createIntake, type IntakeConfig } from '../src/intake.ts'
 import type { Ledger } from '../src/ledger.ts'
 import { createWriter } from '../src/writer.ts'
 import {
-  aFlow,
   aRecord,
   createFakeClickHouse,
   createFakeLedger,

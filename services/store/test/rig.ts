@@ -13,7 +13,7 @@ import { createReporter } from '@margay/kit/reporter'
 import { askSocket } from '@margay/kit/socket'
 import { type FlowEvent, flow } from '@margay/schemas'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
-import { aFlow } from './fakes.ts'
+import { aFlow } from '../../../test/harness/flow.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 

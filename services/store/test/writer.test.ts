@@ -2,9 +2,10 @@ import { MargayError } from '@margay/kit/errors'
 import { flow } from '@margay/schemas'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { aFlow } from '../../../test/harness/flow.ts'
 import { decode } from '../src/decode.ts'
 import { createWriter } from '../src/writer.ts'
-import { aFlow, aRecord, createFakeClickHouse, reporter, time, topic, unavailable } from './fakes.ts'
+import { aRecord, createFakeClickHouse, reporter, time, topic, unavailable } from './fakes.ts'
 
 const unit = { topic, partition: 0, first: 1, last: 1, at: 1 }
 const go = { end: new AbortController().signal, cut: new AbortController().signal }

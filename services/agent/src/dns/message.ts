@@ -1,23 +1,8 @@
-import type { DnsLookup, DnsRecordSet } from '@margay/schemas'
+import { type DnsLookup, type DnsRecordSet, responseCodes } from '@margay/schemas'
 import { type Answer, decode } from 'dns-packet'
 
 /** A DNS message, as far as the log needs it (RFC 1035): what a lookup tells of it, and what pairs it with its request. */
 export type DnsMessage = DnsLookup['message'] & { readonly id: number; readonly isResponse: boolean }
-
-/** Mnemonics of the IANA registry "DNS RCODEs", by number. */
-const responseCodes = [
-  'NoError',
-  'FormErr',
-  'ServFail',
-  'NXDomain',
-  'NotImp',
-  'Refused',
-  'YXDomain',
-  'YXRRSet',
-  'NXRRSet',
-  'NotAuth',
-  'NotZone',
-]
 
 const headerSize = 12
 /** Answers read from one message; a log row should stay readable, and a hostile server should not cost us time. */

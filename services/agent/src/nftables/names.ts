@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '@margay/kit/identity'
 import type { Direction, PolicyRef } from '@margay/schemas'
 
 /**
@@ -8,7 +8,7 @@ import type { Direction, PolicyRef } from '@margay/schemas'
 
 /** 16 hexadecimal digits of SHA-256: the probability of one collision among a million names is about 3e-8. */
 export function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  return sha256(text).slice(0, 16)
 }
 
 /** What a logged packet met: one rule, the end of a tier, or the end of all profiles. */

@@ -21,7 +21,7 @@ export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
 export const servicePrefix = 'margay-service'
 
 /** Host-side interfaces of pods begin with this; one that no endpoint owns is dropped. */
-export const workloadInterfaces = 'cali*'
+const workloadInterfaces = 'cali*'
 
 const accept = 0x10000
 const pass = 0x20000
@@ -195,7 +195,7 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
 }
 
 /** How the rules of a profile are cited. */
-export const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: profileTier, namespace: null, name })
+const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: profileTier, namespace: null, name })
 
 const statement = (...parts: string[]) => parts.filter(Boolean).join(' ')
 

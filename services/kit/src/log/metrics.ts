@@ -1,10 +1,11 @@
+import { MargayError } from '../errors.ts'
+import type { LogRecord, Position } from '../event-log.ts'
 import type { Reporter } from '../reporter.ts'
 
 /** What both adapters count. Label sets are closed: topics and groups are fixed by the product. */
 export interface LogMetrics {
-  appended(topic: string, bytes: number): void
-  appendFailed(code: string): void
-  appendTook(seconds: number): void
+  /** Runs an append; counts what it took, or with which code it failed. */
+  append(records: readonly LogRecord[], action: () => Promise<Position[]>): Promise<Position[]>
   delivered(topic: string, records: number): void
   deliveryFailed(group: string): void
   commitRefused(group: string): void
@@ -28,12 +29,21 @@ export function createLogMetrics(reporter: Reporter): LogMetrics {
   const removed = reporter.counter('log_records_removed_total', 'records that retention took away', ['topic', 'reason'])
   const skipped = reporter.counter('log_records_skipped_total', 'records gone before a reader came to them', ['topic'])
   return {
-    appended(topic, size) {
-      records.inc({ topic })
-      bytes.inc({ topic }, size)
+    async append(given, action) {
+      const started = performance.now()
+      try {
+        const positions = await action()
+        seconds.observe((performance.now() - started) / 1000)
+        for (const { topic, value } of given) {
+          records.inc({ topic })
+          bytes.inc({ topic }, value?.length ?? 0)
+        }
+        return positions
+      } catch (error) {
+        failed.inc({ code: error instanceof MargayError ? error.code : 'unexpected' })
+        throw error
+      }
     },
-    appendFailed: (code) => failed.inc({ code }),
-    appendTook: (time) => seconds.observe(time),
     delivered: (topic, count) => delivered.inc({ topic }, count),
     deliveryFailed: (group) => rejected.inc({ group }),
     commitRefused: (group) => refused.inc({ group }),

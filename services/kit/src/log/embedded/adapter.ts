@@ -153,17 +153,11 @@ export function createEmbeddedLog(
     async append(records) {
       const { records: store, news } = need()
       if (records.length === 0) return []
-      const started = performance.now()
-      try {
+      return await metrics.append(records, async () => {
         const positions = await watched(() => store.append(records))
         news.raise()
-        metrics.appendTook((performance.now() - started) / 1000)
-        for (const { topic, value } of records) metrics.appended(topic, value?.length ?? 0)
         return positions
-      } catch (error) {
-        metrics.appendFailed(error instanceof MargayError ? error.code : 'unexpected')
-        throw error
-      }
+      })
     },
     async consume(options) {
       const reading = need()

@@ -104,16 +104,7 @@ export function createKafkaLog(config: KafkaLogConfig, deps: { readonly reporter
     createTopics: async (topics) => need().catalog.create(topics),
     async append(records) {
       const { writer } = need()
-      const started = performance.now()
-      try {
-        const positions = await writer.append(records)
-        metrics.appendTook((performance.now() - started) / 1000)
-        for (const { topic, value } of records) metrics.appended(topic, value?.length ?? 0)
-        return positions
-      } catch (error) {
-        metrics.appendFailed(error instanceof MargayError ? error.code : 'unexpected')
-        throw error
-      }
+      return await metrics.append(records, () => writer.append(records))
     },
     async consume(options) {
       const { kafka, groups, catalog } = need()
