@@ -20,3 +20,10 @@ export function parseDuration(text: string): number | null {
     milliseconds += Number(number) * (units[unit as string] as number)
   return match[1] === '-' ? -milliseconds : milliseconds
 }
+
+/** As `parseDuration`, but throws a RangeError for text that is no duration. */
+export function requireDuration(text: string): number {
+  const milliseconds = parseDuration(text)
+  if (milliseconds === null) throw new RangeError(`not a duration: ${JSON.stringify(text)}`)
+  return milliseconds
+}

@@ -1,8 +1,10 @@
 import { MargayError, messageOf } from '@margay/kit/errors'
 import { sha256 } from '@margay/kit/identity'
-import { milliseconds, type Resource } from '@margay/schemas'
+import { type Resource, requireDuration } from '@margay/schemas'
 
+/** What is computed of the rows of a group (spec 1.2). */
 export type Metric = 'count' | 'sum' | 'avg' | 'min' | 'max'
+/** How a metric is compared with the threshold. */
 export type Condition = 'eq' | 'not_eq' | 'lt' | 'lte' | 'gt' | 'gte'
 
 /** A GlobalAlert as it is evaluated: defaults filled in, durations in milliseconds (spec 1.2). */
@@ -62,8 +64,8 @@ export function readAlert(resource: Resource): Alert {
       summary: spec.summary !== undefined && spec.summary !== '' ? spec.summary : description,
       severity: spec.severity,
       dataSet: spec.dataSet ?? '',
-      periodMs: milliseconds(spec.period ?? '5m'),
-      lookbackMs: milliseconds(spec.lookback ?? '10m'),
+      periodMs: requireDuration(spec.period ?? '5m'),
+      lookbackMs: requireDuration(spec.lookback ?? '10m'),
       query: spec.query ?? '',
       aggregateBy: typeof spec.aggregateBy === 'string' ? [spec.aggregateBy] : (spec.aggregateBy ?? []),
       metric: spec.metric ?? null,

@@ -32,6 +32,13 @@ describe('the statement of an alert', () => {
     expect(statement.topic).toBe('margay.flow.v1')
   })
 
+  it('takes every duration that the API accepts', () => {
+    expect(anAlert({ dataSet: 'dns', period: '+1.5m', lookback: '.5h' })).toMatchObject({
+      periodMs: 90_000,
+      lookbackMs: 1_800_000,
+    })
+  })
+
   it('keeps whole rows when it neither groups nor measures', () => {
     const { sql, groupBy } = statementOf({ dataSet: 'dns', query: 'rcode = SERVFAIL' })
     expect(groupBy).toBeNull()
