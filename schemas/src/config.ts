@@ -12,6 +12,7 @@ const size = (value: string, description: string) =>
 const strict = { additionalProperties: false, default: {} } as const
 const optionalFile = (description: string) => Type.Optional(Type.String({ description }))
 
+/** The schema of the whole configuration, with defaults and what each setting is for. */
 export const Config = Type.Object(
   {
     home: Type.String({
@@ -214,6 +215,7 @@ export const Config = Type.Object(
   { additionalProperties: false },
 )
 
+/** A configuration that has been read and checked. */
 export type Config = Static<typeof Config>
 
 /** Milliseconds of a duration such as `1h15m`, `90s`, `500ms` (Go's syntax, no sign, no days). Throws a RangeError on other text. */

@@ -15,6 +15,7 @@ import { startEngine } from '../harness/engine.ts'
 import { baselineTable, baselineTopic, type Order } from './baseline.ts'
 import { cpuSeconds, median, peakMemory } from './cpu.ts'
 
+/** How much is measured. */
 export interface PipelineOptions {
   readonly events: number
   readonly rounds: number

@@ -17,6 +17,7 @@ import { createResourceCache } from '@margay/kit/resources'
 import type { FastifyInstance } from 'fastify'
 import { createMemoryLog } from './memory-log.ts'
 
+/** What differs from the usual API of a test. */
 export interface TestApiOptions {
   /** A started log; one in memory when absent. */
   readonly log?: EventLog

@@ -5,8 +5,10 @@ import { type BrowserContext, chromium, type Page } from 'playwright-core'
 
 const chromiumPath = '/usr/bin/chromium'
 
+/** Whether this machine has the browser that the tests drive. */
 export const hasChromium = existsSync(chromiumPath)
 
+/** A browser of its own for a test. */
 export interface Browser {
   /** A page of its own session at a size and colour scheme. */
   page(options: { width: number; height: number; scheme: 'light' | 'dark' }): Promise<Page>

@@ -20,6 +20,7 @@ import { runCommand } from './product.ts'
 export const labObstacle = kernelObstacle({ platform: process.platform, uid: process.getuid?.(), run: runTrial })
 if (labObstacle !== null) console.warn(`tests of the kernel are skipped: ${labObstacle}`)
 
+/** What a test's lab is made from. */
 export interface LabOptions {
   /** YAML text, a path (one line), or objects. A name server and the outside world are added unless given. */
   readonly manifests: string | readonly Resource[]

@@ -12,6 +12,7 @@ export type SlackFault =
   /** Cuts the connection; `taken` when the message was posted all the same. */
   | { readonly kind: 'reset'; readonly taken: boolean }
 
+/** A message that the server took. */
 export interface SlackMessage {
   readonly channel: string
   readonly ts: string

@@ -12,6 +12,7 @@ export type SmtpFault =
   /** Takes the connection and never says a word. */
   | { readonly at: 'greeting' }
 
+/** A mail that the server took. */
 export interface SmtpMessage extends Email {
   readonly envelope: { readonly from: string; readonly to: readonly string[] }
 }

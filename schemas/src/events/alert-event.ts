@@ -68,4 +68,5 @@ export const event = defineEvent({
   },
 })
 
+/** What an alert raised. */
 export type AlertEvent = EventOf<typeof event.columns>

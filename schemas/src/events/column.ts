@@ -29,6 +29,7 @@ export interface Column<S extends TSchema = TSchema> {
   readonly doc: string
 }
 
+/** How the query language compares a column. */
 export type FieldType =
   | 'keyword'
   | 'enum'
@@ -134,6 +135,7 @@ export const numbers = (doc: string, options?: ColumnOptions) =>
 export const ips = (doc: string, options?: ColumnOptions) =>
   column(Type.Array(address()), { clickhouse: 'Array(IPv6)', query: 'ips', doc }, options)
 
+/** True or false. */
 export const boolean = (doc: string, options?: ColumnOptions) =>
   column(Type.Boolean(), { clickhouse: 'Bool', query: 'boolean', doc }, options)
 
@@ -183,6 +185,9 @@ function objectOf<const C extends Columns>(columns: C): SchemaOf<C> {
   return Type.Object(properties) as unknown as SchemaOf<C>
 }
 
+/** The columns of a kind, by name, in the order of the table. */
 export type Columns = Readonly<Record<string, Column>>
+/** The JSON schema of events with these columns. */
 export type SchemaOf<C extends Columns> = TObject<{ -readonly [K in keyof C]: C[K]['schema'] }>
+/** An event with these columns, in its JSON form. */
 export type EventOf<C extends Columns> = Static<SchemaOf<C>>

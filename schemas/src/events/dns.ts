@@ -91,4 +91,5 @@ export const dns = defineEvent({
   },
 })
 
+/** One row of the DNS log. */
 export type DnsEvent = EventOf<typeof dns.columns>

@@ -108,4 +108,5 @@ export const flow = defineEvent({
   },
 })
 
+/** One row of the flow log. */
 export type FlowEvent = EventOf<typeof flow.columns>

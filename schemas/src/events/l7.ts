@@ -54,4 +54,5 @@ export const l7 = defineEvent({
   },
 })
 
+/** One row of the HTTP log. */
 export type L7Event = EventOf<typeof l7.columns>

@@ -42,4 +42,5 @@ export const notification = defineEvent({
   },
 })
 
+/** What became of one message to one receiver. */
 export type NotificationEvent = EventOf<typeof notification.columns>

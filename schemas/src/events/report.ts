@@ -37,4 +37,5 @@ export const report = defineEvent({
   },
 })
 
+/** A report that was made, or failed. */
 export type ReportEvent = EventOf<typeof report.columns>

@@ -26,4 +26,5 @@ export const snapshot = defineEvent({
   },
 })
 
+/** Resources as they were at one time. */
 export type SnapshotEvent = EventOf<typeof snapshot.columns>

@@ -26,4 +26,5 @@ export const status = defineEvent({
   },
 })
 
+/** A sign of life of a service. */
 export type StatusEvent = EventOf<typeof status.columns>

@@ -49,6 +49,7 @@ export const defaultFlowLevels: FlowLevels = { allowed: 2, denied: 1 }
 /** Names kept in `dest_domains` of one event. */
 const domainLimit = 5
 
+/** Holds the connections of an interval and makes flow events of them. */
 export interface FlowAggregator {
   /** Levels for updates from now on. */
   setLevels(levels: FlowLevels): void
@@ -59,6 +60,7 @@ export interface FlowAggregator {
   readonly size: number
 }
 
+/** Whose connections, and how their events are marked. */
 export interface FlowAggregatorOptions {
   readonly model: PolicyModel
   readonly cluster: string

@@ -19,6 +19,7 @@ export function createAddressSet(id: SetId, type: AddressSet['type'], members: R
   }
 }
 
+/** Address blocks of both families. */
 export interface Blocks {
   readonly empty: boolean
   has(address: Address): boolean

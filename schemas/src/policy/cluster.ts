@@ -43,6 +43,7 @@ interface CompiledProfile {
   readonly domains: string
 }
 
+/** Makes an empty cluster; resources come and go with `apply` and `remove`. */
 export function createCluster(): Cluster {
   const index = createSelectionIndex()
   const endpoints = createEndpointStore(index)

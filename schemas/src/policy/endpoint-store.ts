@@ -31,6 +31,7 @@ interface Claim {
   readonly item: Item
 }
 
+/** Makes an empty store that keeps the index of selectors up to date. */
 export function createEndpointStore(index: SelectionIndex): EndpointStore {
   const claims = new Map<string, Map<string, Claim>>()
   const keyOfSource = new Map<string, string>()

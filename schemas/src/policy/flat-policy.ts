@@ -24,6 +24,7 @@ export interface FlatRule extends RuleHead {
   readonly destination: FlatEntity
 }
 
+/** One end of a rule: selectors over merged labels, blocks, ports, a service, domains. All of them must match. */
 export interface FlatEntity {
   readonly selector: Selector | null
   readonly notSelector: Selector | null
@@ -51,6 +52,7 @@ export class PolicyError extends Error {
   }
 }
 
+/** The end that matches everything. */
 export const anyEntity: FlatEntity = {
   selector: null,
   notSelector: null,

@@ -3,6 +3,7 @@ import { and, type Expression, equals, has, mapLeaves, not, oneOf, prefixLabels 
 import { parseExpression } from './selector/parser.ts'
 import { type Selector, selectorOf } from './selector/selector.ts'
 
+/** Labels that every workload endpoint has beside its own: its namespace, `k8s`, and its service account. */
 export const namespaceLabel = 'projectcalico.org/namespace'
 export const orchestratorLabel = 'projectcalico.org/orchestrator'
 export const serviceAccountLabel = 'projectcalico.org/serviceaccount'

@@ -26,6 +26,7 @@ const defaults: Readonly<Record<Direction, readonly FailsafePort[]>> = {
   egress: [...ports(udp, [53, 67]), ...ports(tcp, cluster)],
 }
 
+/** Makes the settings of a cluster without nodes and without FelixConfiguration. */
 export function createHostSettings(): HostSettings {
   const nodes = new Map<string, readonly string[]>()
   let settings: FelixConfigurationSpec = {}

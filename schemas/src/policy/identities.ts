@@ -13,6 +13,7 @@ export interface NetworkSetIndex {
   find(address: Address, namespace: string | null): Item | null
 }
 
+/** Makes an empty index. */
 export function createNetworkSetIndex(): NetworkSetIndex {
   const families: Record<4 | 6, Map<number, Map<bigint, Set<Item>>>> = { 4: new Map(), 6: new Map() }
 

@@ -3,11 +3,16 @@
  * Selectors are resolved to address sets, names to identities, order to array position.
  */
 
+/** Labels by key. */
 export type Labels = Readonly<Record<string, string>>
+/** Which end of a connection policy is about: `ingress` its destination, `egress` its source. */
 export type Direction = 'ingress' | 'egress'
+/** What a rule does; `pass` goes on with the next tier, `log` with the next rule. */
 export type Action = 'allow' | 'deny' | 'pass' | 'log'
+/** What policy decides about a connection. */
 export type Verdict = 'allow' | 'deny'
 
+/** What policy applies to: the interface of a pod, or of a node. */
 export interface Endpoint {
   /** `wep:<namespace>/<name>` or `hep:<name>`. */
   readonly key: string
@@ -28,8 +33,10 @@ export interface Endpoint {
   readonly ports: readonly { name: string; protocol: number; port: number }[]
 }
 
+/** Calico's policies (`np`, `gnp`), Kubernetes' (`knp`, `kcnp`), their staged forms, and profiles. */
 export type PolicyKind = 'np' | 'gnp' | 'knp' | 'kcnp' | 'snp' | 'sgnp' | 'sknp' | 'profile'
 
+/** Names a policy. */
 export interface PolicyRef {
   readonly kind: PolicyKind
   readonly tier: string
@@ -38,6 +45,7 @@ export interface PolicyRef {
   readonly name: string
 }
 
+/** Ports from first to last. */
 export interface PortRange {
   readonly first: number
   readonly last: number
@@ -46,6 +54,7 @@ export interface PortRange {
 /** Identity of an address set: `s:...` for a selector, `n:...` for a named port, `svc:...` for a service. */
 export type SetId = string
 
+/** Addresses that a selector or a list of nets stands for; its members change with the cluster. */
 export interface AddressSet {
   readonly id: SetId
   /** `net`: addresses and CIDRs. `ip-port`: `address,protocol number,port`. */
@@ -90,6 +99,7 @@ export interface Rule extends RuleHead {
   readonly destination: EntityMatch
 }
 
+/** A policy in its place, its selectors resolved. */
 export interface Policy {
   readonly ref: PolicyRef
   /** `kind:namespace/name`, unique; used in maps and rule ids. */
@@ -123,6 +133,7 @@ export interface FailsafePort {
   readonly net: string
 }
 
+/** Policies that are asked together. */
 export interface Tier {
   readonly name: string
   readonly order: number
@@ -131,6 +142,7 @@ export interface Tier {
   readonly policies: readonly Policy[]
 }
 
+/** Rules that decide when no tier did. */
 export interface Profile {
   readonly name: string
   readonly ingress: readonly Rule[]
@@ -218,6 +230,7 @@ export interface Packet {
   readonly domain?: string
 }
 
+/** What was decided about one direction, and how. */
 export interface Judgement {
   readonly verdict: Verdict
   readonly trace: readonly TraceEntry[]

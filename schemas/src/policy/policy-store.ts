@@ -42,6 +42,7 @@ const enforcedKinds: Partial<Record<PolicyKind, PolicyKind>> = { snp: 'np', sgnp
 
 const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
+/** Makes an empty store over an index of selectors and a registry of address sets. */
 export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): PolicyStore {
   const heads = new Map(builtIn.map((head) => [head.name, head]))
   const entries = new Map<string, Entry>()

@@ -17,6 +17,7 @@ interface End {
   readonly port: number | null
 }
 
+/** Prepares a packet to be held against many rules. */
 export function readPacket(packet: Packet): ReadPacket {
   const end = (ip: string, port: number | null): End => ({ ip: canonicalAddress(ip), address: parseAddress(ip), port })
   return {

@@ -61,6 +61,7 @@ function bucketsOf(restrictions: Restrictions): readonly string[] {
 
 const isPresence = (buckets: readonly string[]) => buckets.length === 1 && buckets[0]?.endsWith('\n') === true
 
+/** Makes an empty index. */
 export function createSelectionIndex(): SelectionIndex {
   const selections = new Map<string, Entry>()
   const selectionsIn = createBuckets<Entry>()

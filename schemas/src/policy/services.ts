@@ -44,6 +44,7 @@ interface Slice {
 const keyOf = (namespace: string | undefined, name: string) => `${namespace ?? 'default'}/${name}`
 const serviceNameLabel = 'kubernetes.io/service-name'
 
+/** Makes an empty directory. */
 export function createServiceDirectory(surroundings: ServiceSurroundings): ServiceDirectory {
   const services = new Map<string, Resource>()
   const slices = new Map<string, Slice>()

@@ -32,6 +32,7 @@ interface Entry {
 
 const everything = parseSelector('all()')
 
+/** Makes an empty registry. */
 export function createSetRegistry(index: SelectionIndex, services: ServiceDirectory): SetRegistry {
   const entries = new Map<SetId, Entry>()
 

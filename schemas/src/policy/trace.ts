@@ -1,7 +1,8 @@
 import type { PolicyKind, PolicyRef, TraceEntry } from './model.ts'
 
-/** The tier under which traces list profiles, and the name of the profile when none matched. */
+/** The tier under which traces list profiles. */
 export const profileTier = '__PROFILE__'
+/** The name of the profile when none matched. */
 export const noMatch = '__NO_MATCH__'
 
 const kubernetesPrefix = 'knp.default.'

@@ -10,8 +10,10 @@ export interface Query {
   readonly unusedSubstitutions: readonly string[]
 }
 
+/** Operators between a field and a value. */
 export type Operator = '=' | '!=' | '<' | '<=' | '>' | '>='
 
+/** A query as a tree. */
 export type Expression =
   /** Two operands or more, none of the same kind. */
   | { readonly kind: 'and' | 'or'; readonly operands: readonly Expression[] }

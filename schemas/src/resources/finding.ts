@@ -16,6 +16,7 @@ export interface Report {
   warning(at: Path, rule: string, message: string): void
 }
 
+/** Makes an empty report. */
 export function createReport(): Report {
   const findings: Finding[] = []
   return {

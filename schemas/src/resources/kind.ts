@@ -25,6 +25,7 @@ export interface KindDefinition {
   readonly defaults?: (resource: Resource) => void
 }
 
+/** The API version of Calico's kinds. */
 export const calico = ['projectcalico.org/v3'] as const
 
 /** Makes a kind of its definition. */

@@ -11,12 +11,14 @@ export interface ParsedResource {
   readonly line: number
 }
 
+/** What a text held, and what is wrong with it. */
 export interface ParsedResources {
   /** Those without errors. */
   readonly resources: ParsedResource[]
   readonly problems: Problem[]
 }
 
+/** How a text is read. */
 export interface ParseOptions {
   /** Return resources of unknown kinds too. */
   readonly keepUnknown?: boolean

@@ -6,6 +6,7 @@ export interface Resource {
   [member: string]: unknown
 }
 
+/** What every object tells of itself. */
 export interface Metadata {
   name: string
   namespace?: string
@@ -56,4 +57,5 @@ export interface ResourceRecord {
   object: Resource
 }
 
+/** The compacted topic that holds the cluster's resources. */
 export const resourcesTopic = 'margay.resources.v1'

@@ -2,16 +2,21 @@ import { type TSchema, Type } from 'typebox'
 
 /** Short forms for resource schemas. */
 export const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
+/** One of the values and nothing else. */
 export const oneOf = <const V extends readonly (string | number)[]>(values: V) =>
   Type.Unsafe<V[number]>(Type.Union(values.map((value) => Type.Literal(value))))
+/** Text that a named format checks. */
 export const formatted = (format: string, maxLength?: number) =>
   Type.String(maxLength === undefined ? { format } : { format, maxLength })
+/** Text that is a selector. */
 export const selector = () => formatted('selector', 1024)
+/** Texts by key, such as labels. */
 export const stringMap = () => Type.Record(Type.String(), Type.String())
 /** An object whose members are not looked at. */
 export const anything = () => Type.Object({}, { additionalProperties: true })
 /** A status, which only the system writes. */
 export const status = () => Type.Optional(Type.Unknown())
+/** A protocol by name or number. */
 export const protocol = () =>
   Type.Unsafe<string | number>(
     Type.Union([

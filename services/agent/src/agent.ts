@@ -16,6 +16,7 @@ import { nodeSettings } from './node/felix.ts'
 import { createInterfaces } from './node/interfaces.ts'
 import { createProgrammer, type Programmer } from './node/programmer.ts'
 
+/** Which node, and how it is reached. */
 export interface AgentConfig {
   readonly node: string
   readonly cluster: string
@@ -27,6 +28,7 @@ export interface AgentConfig {
   readonly uninstall: boolean
 }
 
+/** The parts of an agent, and what its socket offers. */
 export interface Agent {
   /** In the order in which they start. */
   readonly components: readonly Component[]

@@ -18,6 +18,7 @@ import { shapes } from './routes/shapes.ts'
 import { addSqlRoutes } from './routes/sql.ts'
 import { addStatusRoutes } from './routes/status.ts'
 
+/** How the server answers. */
 export interface AppOptions {
   readonly access: AccessRules
   /** Folder of the built console. */

@@ -16,6 +16,7 @@ export interface Table {
   readonly stats: Stats
 }
 
+/** Bound parameters, settings beside the limits, and the end of who asks. */
 export interface SelectOptions {
   readonly params?: Readonly<Record<string, unknown>>
   readonly settings?: Readonly<Record<string, string | number>>

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { MargayError, messageOf } from '@margay/kit/errors'
 
+/** A text that was given with -f. */
 export interface InputFile {
   readonly name: string
   readonly text: string

@@ -11,6 +11,7 @@ export interface ChdbSession {
   close(): void
 }
 
+/** The whole result of a statement. */
 export interface ChdbResult {
   readonly elapsed: number
   readonly rowsRead: number
@@ -19,6 +20,7 @@ export interface ChdbResult {
   text(): string
 }
 
+/** A result that comes in chunks. */
 export interface ChdbStream extends AsyncIterable<{ raw(): Uint8Array }> {
   cancel(): void
 }
@@ -29,6 +31,7 @@ export interface Classification {
   readonly queryClass: number
 }
 
+/** What Margay uses of chdb. */
 export interface Chdb {
   open(dir: string, args?: readonly string[]): ChdbSession
   classify(session: ChdbSession, sql: string): Promise<Classification>

@@ -29,10 +29,12 @@ export interface Call {
   readonly signal: AbortSignal
 }
 
+/** What a statement gave. */
 export type Answer =
   | { readonly kind: 'whole'; readonly bytes: Uint8Array; readonly result: ChdbResult }
   | { readonly kind: 'chunks'; readonly chunks: AsyncIterable<Uint8Array> }
 
+/** The embedded ClickHouse. */
 export interface Engine extends Component {
   readonly version: string
   readonly timezone: string

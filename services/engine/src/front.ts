@@ -18,6 +18,7 @@ const maxStatement = 64 * 2 ** 20
 /** A client that takes nothing for so long is given up, so that it does not hold the engine. */
 const stallMs = 60_000
 
+/** The HTTP server before the engine. */
 export interface Front extends Component {
   /** Port it listens on, once started. */
   readonly port: number

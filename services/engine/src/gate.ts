@@ -50,6 +50,7 @@ export function withoutFormat(sql: string): string {
   return sql.replace(/[\s;]*$/, '').replace(/\sFORMAT\s+\w+$/i, '')
 }
 
+/** Judges what the engine's parser says of a statement: null, or why it is refused. */
 export function gateClass(classification: Classification): string | null {
   if (classification.statementCount !== 1) return 'a read-only request is one statement that can be parsed'
   if (classification.queryClass !== 0) return 'a read-only request cannot write, set, kill or control anything'

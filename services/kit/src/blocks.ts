@@ -12,6 +12,7 @@ export interface BlockOrigin {
 /** Largest value of one block; a larger batch becomes several. Below Kafka's default message limit. */
 const maxBlockBytes = 512 * 1024
 
+/** Content type of a block whose value is one JSON event a line. */
 export const ndjson = 'application/x-ndjson'
 
 /**

@@ -8,6 +8,7 @@ import type { Component } from './component.ts'
 import { MargayError, messageOf } from './errors.ts'
 import type { Reporter } from './reporter.ts'
 
+/** Bound parameters, settings and an end for a statement. */
 export interface StatementOptions {
   /** Values of `{name:Type}` in the statement; they never become part of its text. */
   readonly params?: Readonly<Record<string, unknown>>
@@ -17,6 +18,7 @@ export interface StatementOptions {
   readonly signal?: AbortSignal
 }
 
+/** Rows for a table, in one request. */
 export interface Insert {
   /** Table of the configured database. */
   readonly table: string

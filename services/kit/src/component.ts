@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 
+/** How a part is. */
 export interface Health {
   readonly state: 'ok' | 'degraded' | 'down'
   /** What is wrong and what to do, in a sentence; absent when ok. */

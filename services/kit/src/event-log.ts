@@ -23,12 +23,14 @@ export interface StoredRecord {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** Where a record lies. */
 export interface Position {
   readonly topic: string
   readonly partition: number
   readonly offset: number
 }
 
+/** A topic as it should be. */
 export interface TopicSpec {
   readonly name: string
   readonly partitions: number
@@ -45,6 +47,7 @@ export interface Batch {
   readonly records: readonly StoredRecord[]
 }
 
+/** What a member of a group reads and how. */
 export interface ConsumeOptions {
   /** Consumers of one group share the partitions of a topic; the log remembers the group's offsets. */
   readonly group: string
@@ -68,6 +71,7 @@ export interface Consumer {
   close(): Promise<void>
 }
 
+/** What a tail reads and how. */
 export interface TailOptions {
   readonly topics: readonly string[]
   /** Where to begin: every record, new ones only, or the first at or after a time (unix ms). */

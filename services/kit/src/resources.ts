@@ -3,6 +3,7 @@ import type { Component } from './component.ts'
 import type { EventLog } from './event-log.ts'
 import type { Reporter } from './reporter.ts'
 
+/** A resource that came, changed or went. */
 export interface ResourceChange {
   readonly key: ResourceKey
   /** Null when the resource was deleted. */
@@ -28,6 +29,7 @@ export interface ResourceCache extends Component {
 /** Header of a resource record that tells its version, on deletions too. */
 export const versionHeader = 'resource-version'
 
+/** Makes the cache; it is complete once started. */
 export function createResourceCache(deps: { readonly log: EventLog; readonly reporter: Reporter }): ResourceCache {
   const resources = new Map<ResourceKey, Resource>()
   const listeners = new Set<(change: ResourceChange) => void>()

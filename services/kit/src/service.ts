@@ -5,6 +5,7 @@ import { type Config, loadConfig } from './config.ts'
 import { messageOf } from './errors.ts'
 import { createReporter, type Reporter } from './reporter.ts'
 
+/** What a service is built with. */
 export interface ServiceContext {
   readonly config: Config
   readonly reporter: Reporter

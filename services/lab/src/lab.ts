@@ -24,6 +24,7 @@ export interface Lab extends Component {
   remove(text: string, file: string): Promise<LabChange>
 }
 
+/** What a lab is made from. */
 export interface LabConfig {
   readonly id: string
   readonly nodes: number

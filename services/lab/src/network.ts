@@ -9,6 +9,7 @@ export interface Caller {
   readonly ip: string
 }
 
+/** Where a connection goes. */
 export interface Target {
   readonly scheme: 'http' | 'tcp' | 'udp' | 'dns'
   /** Name or address. */

@@ -8,6 +8,7 @@ import { openFlowSearch } from './flow-search.ts'
 import type { Lab } from './lab.ts'
 import { arrivals, parseDestination, requirePod } from './target.ts'
 
+/** One connection to try. */
 export interface ProbeRequest {
   /** `ns/pod`, or `ns/workload`. */
   readonly source: string
@@ -18,6 +19,7 @@ export interface ProbeRequest {
   readonly waitFlowMs?: number | undefined
 }
 
+/** What became of it. */
 export interface ProbeResult {
   readonly source: string
   readonly destination: string

@@ -25,6 +25,7 @@ export interface DeadLetter {
   readonly value: Buffer
 }
 
+/** What a record held. */
 export interface Decoded {
   readonly rows: Row[]
   readonly deadLetters: DeadLetter[]

@@ -13,6 +13,7 @@ import type { Writer } from './writer.ts'
 /** The consumer group of every store. */
 export const group = 'store'
 
+/** When a batch is full, and how much may wait. */
 export interface IntakeConfig {
   readonly batchRows: number
   readonly batchBytes: number
@@ -20,6 +21,7 @@ export interface IntakeConfig {
   readonly maxInFlightBytes: number
 }
 
+/** Where events come from and go to. */
 export interface IntakeDeps {
   readonly log: EventLog
   readonly ledger: Ledger

@@ -12,6 +12,7 @@ export interface Refusal {
   readonly detail: string
 }
 
+/** Writes batches to ClickHouse, each once. */
 export interface Writer {
   /**
    * Inserts the rows of a unit and resolves with those that ClickHouse refuses; all others are stored then. Rejects with
@@ -21,6 +22,7 @@ export interface Writer {
   write(definition: EventDefinition, unit: Unit, rows: readonly Row[], signals: WriteSignals): Promise<Refusal[]>
 }
 
+/** What ends a write. */
 export interface WriteSignals {
   /** Ends trying; an insert under way is waited for. */
   readonly end: AbortSignal

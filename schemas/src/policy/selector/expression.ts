@@ -8,8 +8,10 @@ export type Expression =
   | { readonly kind: 'not'; readonly operand: Expression }
   | { readonly kind: 'and' | 'or'; readonly operands: readonly Expression[] }
 
+/** Operators between a label and a text. */
 export type CompareOperator = '==' | '!=' | 'contains' | 'starts with' | 'ends with'
 
+/** Builders of expressions. */
 export const all: Expression = { kind: 'all' }
 export const has = (label: string): Expression => ({ kind: 'has', label })
 export const equals = (label: string, value: string): Expression => ({ kind: 'compare', label, operator: '==', value })

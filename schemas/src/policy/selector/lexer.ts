@@ -12,8 +12,11 @@ export class SelectorError extends Error {
   }
 }
 
+/** Operators between a label and its operand. */
 export type Operator = CompareOperator | 'in' | 'not in'
+/** Everything that is neither a label, a text nor an operator. */
 export type Mark = '(' | ')' | '{' | '}' | ',' | '&&' | '||' | '!' | 'all' | 'global' | 'end'
+/** A piece of a selector and where it lies. */
 export type Token =
   | { readonly kind: Mark; readonly position: number }
   | { readonly kind: 'operator'; readonly operator: Operator; readonly position: number }

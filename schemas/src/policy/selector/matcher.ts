@@ -1,6 +1,7 @@
 import type { Labels } from '../model.ts'
 import type { Expression } from './expression.ts'
 
+/** Whether labels satisfy a selector. */
 export type Matcher = (labels: Labels) => boolean
 
 const read = (labels: Labels, label: string): string | undefined =>

@@ -7,6 +7,7 @@ export interface Restriction {
   readonly values?: ReadonlySet<string>
 }
 
+/** What a selector demands of labels, by label. */
 export type Restrictions = ReadonlyMap<string, Restriction>
 
 const none: Restrictions = new Map()

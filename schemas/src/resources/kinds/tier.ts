@@ -6,6 +6,7 @@ import { oneOf, optional, status } from '../schema.ts'
 
 const spec = Type.Object({ order: optional(Type.Number()), defaultAction: optional(oneOf(['Deny', 'Pass'])) })
 
+/** The spec of a Tier. */
 export interface TierSpec {
   order?: number
   defaultAction?: 'Deny' | 'Pass'

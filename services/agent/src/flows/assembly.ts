@@ -32,6 +32,7 @@ export interface Noted {
   readonly prefix: string
 }
 
+/** Puts the packets of log rules together to verdicts. */
 export interface Assembly {
   add(direction: 'ingress' | 'egress', prefix: string, packet: IpPacket): void
   /** A packet to a service, before it is sent on to one of its pods. */
@@ -47,6 +48,7 @@ const addressedLimit = 20_000
 /** Log actions told for each `take`. */
 const notedLimit = 100
 
+/** Makes an empty assembly. */
 export function createAssembly(): Assembly {
   const unfinished = new Map<string, string[]>()
   let services = new Map<string, Addressed>()

@@ -22,6 +22,7 @@ export interface Attempts {
   readonly size: number
 }
 
+/** What attempts are named with and told to. */
 export interface AttemptsDeps {
   readonly model: PolicyModel
   /** The rule behind a log prefix. */
@@ -51,6 +52,7 @@ const patience = 3
 /** Attempts kept at most; a scan of denied ports makes one each. */
 const limit = 100_000
 
+/** Makes an empty memory of attempts. */
 export function createAttempts(deps: AttemptsDeps): Attempts {
   const { model, emit } = deps
   const attempts = new Map<string, Attempt>()

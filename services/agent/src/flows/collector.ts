@@ -29,6 +29,7 @@ export interface Collector extends Component {
   changed(): void
 }
 
+/** What the collector reads from and writes to. */
 export interface CollectorDeps {
   readonly model: PolicyModel
   readonly settings: () => NodeSettings
@@ -49,6 +50,7 @@ const sysctls = ['nf_conntrack_acct=1', 'nf_conntrack_timestamp=1', 'nf_conntrac
   (s) => `net.netfilter.${s}`,
 )
 
+/** Makes the collector of a node. */
 export function createCollector(
   config: { readonly node: string; readonly cluster: string; readonly netns: string | null },
   deps: CollectorDeps,

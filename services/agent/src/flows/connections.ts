@@ -23,6 +23,7 @@ export interface Connections {
   readonly size: { readonly connections: number; readonly attempts: number }
 }
 
+/** What connections are named with and told to. */
 export interface ConnectionsDeps extends AttemptsDeps {
   /** The endpoint of this node that has the address. */
   readonly local: (ip: string) => Endpoint | null
@@ -55,6 +56,7 @@ interface Followed {
 /** How an entry came: in the first dump, in a later one, by its end, or by its end some time ago. */
 type Occasion = 'first' | 'dump' | 'ended' | 'late'
 
+/** Makes an empty table of connections. */
 export function createConnections(deps: ConnectionsDeps): Connections {
   const { model, emit } = deps
   const attempts = createAttempts(deps)

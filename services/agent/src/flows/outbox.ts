@@ -19,6 +19,7 @@ const batchRecords = 20
 /** Time that stop gives the log to take what is left. */
 const farewellMs = 2000
 
+/** Makes an empty outbox over the event log. */
 export function createOutbox(
   config: { readonly limitBytes: number; readonly origin: BlockOrigin },
   deps: { readonly log: Pick<EventLog, 'append'>; readonly reporter: Reporter },

@@ -9,6 +9,7 @@ export type End = FlowUpdate['reporter']
 export type Subject = Pick<FlowUpdate, 'packet' | 'discriminator'> &
   Required<Pick<FlowUpdate, 'source' | 'destination'>>
 
+/** The connection as policy sees it, with the names of both ends. */
 export function subjectOf(model: PolicyModel, tuple: Tuple): Subject {
   const packet = packetOf(tuple)
   return {

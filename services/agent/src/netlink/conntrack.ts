@@ -4,7 +4,9 @@ import { decodeAttributes, encodeRequest, flags, genericHeaderSize, subsystems }
 /** The kernel's table of connections over netlink (linux/netfilter/nfnetlink_conntrack.h). */
 
 const messageTypes = { create: 0, get: 1, destroy: 2 } as const
+/** Type of a message that tells of a connection. */
 export const conntrackEntryType = (subsystems.conntrack << 8) | messageTypes.create
+/** Type of a message that tells of the end of one. */
 export const conntrackDestroyType = (subsystems.conntrack << 8) | messageTypes.destroy
 
 /** Bit mask of the multicast group that tells the end of connections. */
@@ -22,6 +24,7 @@ export interface Tuple {
   readonly destinationPort: number
 }
 
+/** A connection as the kernel tells it. */
 export interface ConntrackEntry {
   readonly id: number
   /** As the client sent it, before DNAT. */

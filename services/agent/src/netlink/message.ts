@@ -4,6 +4,7 @@
  * attributes of netfilter are big endian.
  */
 
+/** A netlink message without its header. */
 export interface NetlinkMessage {
   readonly type: number
   readonly flags: number
@@ -11,7 +12,9 @@ export interface NetlinkMessage {
   readonly payload: Buffer
 }
 
+/** Flags of requests (netlink(7)). */
 export const flags = { request: 0x1, multi: 0x2, ack: 0x4, dump: 0x300 } as const
+/** Types of control messages (netlink(7)). */
 export const types = { error: 2, done: 3, overrun: 4 } as const
 
 /** Netfilter's subsystems; a message type is `subsystem << 8 | message`. */
@@ -26,14 +29,17 @@ const align = (length: number) => (length + 3) & ~3
 /** One attribute: type and value. */
 export type Attribute = readonly [type: number, value: Uint8Array]
 
+/** One byte. */
 export function u8(value: number): Uint8Array {
   return Uint8Array.of(value)
 }
 
+/** Two bytes, network order. */
 export function u16(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff)
 }
 
+/** Four bytes, network order. */
 export function u32(value: number): Uint8Array {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32BE(value >>> 0)

@@ -17,6 +17,7 @@ const bind = 1
 const copyPacket = 2
 const attributes = { timestamp: 3, payload: 9, prefix: 10 } as const
 
+/** Type of a message that holds a logged packet. */
 export const nflogPacketType = (subsystems.log << 8) | messageTypes.packet
 
 /** A packet that a rule logged. */

@@ -3,6 +3,7 @@ import type { ConntrackEntry } from './conntrack.ts'
 
 /** Messages between the agent's main thread and the threads that block on kernel sockets. */
 
+/** What a thread is started with. */
 export interface WorkerOptions {
   /** Network namespace to enter; null: stay. */
   readonly netns: string | null
@@ -23,6 +24,7 @@ export interface DnsCapture {
   readonly at: bigint
 }
 
+/** What a thread tells, asked or not. */
 export type WorkerReport =
   | { readonly type: 'ready'; readonly largeBuffer: boolean }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }

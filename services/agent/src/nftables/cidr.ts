@@ -10,6 +10,7 @@ interface Network {
   readonly prefix: number
 }
 
+/** IP version. */
 export type Family = 4 | 6
 
 /** Networks of one family, reduced and sorted; text that is no network or address is left out. A host has no `/32`. */

@@ -16,6 +16,7 @@ interface Listed {
   >[]
 }
 
+/** Makes the client of nft in a network namespace; null is this process's own. */
 export function createNft(netns: string | null): Nft {
   const nft = (args: readonly string[], input?: string) =>
     runIn(netns, ['nft', ...args], { code: 'NFT_FAILED', ...(input === undefined ? {} : { input }) })

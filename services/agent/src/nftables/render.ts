@@ -28,6 +28,7 @@ const pass = 0x20000
 const keepOthers = '0xfffcffff'
 const clearMarks = `meta mark set meta mark & ${keepOthers}`
 
+/** What changes the rules of a node beside policy. */
 export interface RenderOptions {
   readonly allowVxlan: boolean
   readonly allowIpip: boolean
@@ -35,6 +36,7 @@ export interface RenderOptions {
   readonly serviceIps: ReadonlySet<string>
 }
 
+/** What holds without FelixConfiguration. */
 export const defaultRenderOptions: RenderOptions = {
   allowVxlan: false,
   allowIpip: false,
@@ -47,6 +49,7 @@ export interface LocalEndpoint {
   readonly interfaceName: string
 }
 
+/** The rules of a node as chains and sets. */
 export interface Rendering {
   readonly ruleset: Ruleset
   /** What each log prefix in the rules stands for. */

@@ -7,6 +7,7 @@ export interface Ruleset {
   readonly sets: ReadonlyMap<string, NamedSet>
 }
 
+/** A chain and its rules, as nft reads them. */
 export interface Chain {
   /** `type filter hook forward priority filter; policy accept;` on a base chain, null on others. */
   readonly hook: string | null

@@ -21,6 +21,7 @@ export interface SetCollector {
 
 const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
+/** Makes an empty collector. */
 export function createSetCollector(): SetCollector {
   const sets = new Map<string, NamedSet>()
   /** Names given so far: many rules share one address set, and reducing its networks takes time. */

@@ -12,6 +12,7 @@ export interface KernelState {
   >
 }
 
+/** A kernel without our table. */
 export const emptyKernel: KernelState = { chains: new Map(), sets: new Map() }
 
 /** The state after `ruleset` has been programmed. */

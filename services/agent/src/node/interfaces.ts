@@ -27,6 +27,7 @@ const settleMs = 20
 /** Pause before the monitor is started again. */
 const restartMs = 1000
 
+/** Follows the interfaces of a network namespace; null is this process's own. */
 export function createInterfaces(netns: string | null, deps: { readonly reporter: Reporter }): Interfaces {
   const listeners = new Set<() => void>()
   let routes: ReadonlyMap<string, string> = new Map()

@@ -18,6 +18,7 @@ export interface Programmer extends Component {
   readonly policies: number
 }
 
+/** What policy is taken from and where it goes. */
 export interface ProgrammerDeps {
   readonly model: PolicyModel
   /** Newest resource version that the model holds. */
@@ -36,6 +37,7 @@ const longestRetryMs = 10_000
 /** Time between two looks whether somebody else changed the rules. */
 const watchMs = 1000
 
+/** Makes the programmer of a node. */
 export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer {
   const { model, dataplane, reporter } = deps
   let timer: NodeJS.Timeout | undefined

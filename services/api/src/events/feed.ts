@@ -4,6 +4,7 @@ import type { EventLog } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
 import { type EventDefinition, topicOf } from '@margay/schemas'
 
+/** Gets new events of a data set. */
 export type FeedListener = (events: readonly object[]) => void
 
 /** New events of any data set, as they reach the log. */

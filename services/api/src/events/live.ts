@@ -12,6 +12,7 @@ export interface Live {
   open(definition: EventDefinition, query: Query | null): Promise<Readable>
 }
 
+/** Limits of live tails. */
 export interface LiveOptions {
   readonly maxStreams: number
   readonly queueLimit: number
@@ -22,6 +23,7 @@ export interface LiveOptions {
 /** Generous for people, a bound for programs that forget to close; four batches a second are as live as eyes can follow. */
 export const liveDefaults: LiveOptions = { maxStreams: 64, queueLimit: 2_000, intervalMs: 250, heartbeatMs: 15_000 }
 
+/** Makes the live tails over the feeds. */
 export function createLive(
   options: LiveOptions,
   { feeds, reporter }: { readonly feeds: Feeds; readonly reporter: Reporter },

@@ -15,6 +15,7 @@ export interface PageRequest {
   readonly after: Cursor | null
 }
 
+/** SQL with its bound parameters. */
 export interface Statement {
   readonly sql: string
   readonly params: Readonly<Record<string, unknown>>

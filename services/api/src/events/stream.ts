@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 
+/** How a stream of server-sent events is written. */
 export interface EventStreamOptions {
   /** Events held for a slow client; the oldest go first. */
   readonly queueLimit: number

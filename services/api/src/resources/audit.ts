@@ -14,6 +14,7 @@ export interface Actor {
   readonly receivedAt: number
 }
 
+/** Who asked, where and when. */
 export interface AuditOptions {
   readonly actor: Actor
   readonly cluster: string

@@ -27,6 +27,7 @@ export interface Outcome {
   readonly statusOnly: boolean
 }
 
+/** Under which rules a write is planned. */
 export interface PlanOptions {
   readonly now: Date
   /** A new random UUID. */

@@ -28,6 +28,7 @@ export interface WriteRequest extends Documents {
   readonly dryRun?: boolean
 }
 
+/** What became of a write. */
 export interface WriteResult {
   readonly outcomes: readonly Outcome[]
   readonly warnings: readonly Problem[]
@@ -43,6 +44,7 @@ export interface ResourceStore extends Component, ClusterView {
   write(request: WriteRequest): Promise<WriteResult>
 }
 
+/** Where resources are kept and who is told. */
 export interface ResourceStoreDeps {
   readonly log: EventLog
   readonly cache: ResourceCache

@@ -2,6 +2,7 @@ import type { Kind, Resource } from '@margay/schemas'
 import { stringify } from 'yaml'
 import { age, table } from './table.ts'
 
+/** The values of `-o`. */
 export type OutputFormat = 'table' | 'wide' | 'yaml' | 'json' | 'name'
 
 type Cell = (resource: Resource) => unknown

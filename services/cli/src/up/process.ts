@@ -14,6 +14,7 @@ export interface ServiceSpec {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** What the supervisor hears of a service. */
 export interface ServiceEvents {
   /** A message that the service sent before or at ready (`{ ready: true }`, `{ lab: … }`). */
   onMessage(message: Record<string, unknown>): void
@@ -23,6 +24,7 @@ export interface ServiceEvents {
   onCrash(code: number | null, delayMs: number): void
 }
 
+/** A service under supervision. */
 export interface ServiceProcess {
   readonly name: string
   readonly pid: number | undefined

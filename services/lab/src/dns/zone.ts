@@ -1,5 +1,6 @@
 import type { LabPlan } from '../manifests/plan.ts'
 
+/** A record of the lab's zone. */
 export type ZoneRecord =
   | { readonly type: 'A'; readonly ttl: number; readonly data: string }
   | { readonly type: 'CNAME'; readonly ttl: number; readonly data: string }
@@ -18,6 +19,7 @@ export interface Zone {
   readonly tcpOnly: ReadonlySet<string>
 }
 
+/** The domain of services. */
 export const clusterDomain = 'cluster.local'
 /** Seconds, as kube-dns gives cluster names. */
 const clusterTtl = 30
@@ -71,6 +73,7 @@ export function zoneOf(plan: LabPlan): Zone {
   return { records, tcpOnly: new Set(plan.internet.names.filter((n) => n.tcpOnly).map((n) => n.name)) }
 }
 
+/** What a name server answers. */
 export interface ZoneAnswer {
   readonly rcode: 'NOERROR' | 'NXDOMAIN'
   readonly answers: readonly (ZoneRecord & { readonly name: string })[]

@@ -9,6 +9,7 @@ export type Dialer = (caller: Caller, target: Target) => Promise<Contact>
 
 type Outcome = Omit<Contact, 'address' | 'latencyMs'> & { readonly address?: never }
 
+/** Makes the dialer of a lab. */
 export function createDialer(deps: {
   readonly namespaces: Namespaces
   readonly resolver: Resolver

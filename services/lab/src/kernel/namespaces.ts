@@ -11,6 +11,7 @@ export interface Namespaces {
   closeAll(): void
 }
 
+/** Makes an empty memory of network namespaces; each is opened when it is first entered. */
 export function createNamespaces(): Namespaces {
   const open = new Map<string, number>()
   const fdOf = (netns: string) => {

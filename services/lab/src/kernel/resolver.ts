@@ -23,6 +23,7 @@ export interface Resolver {
 
 const tries = 2
 
+/** Makes the resolver of a pod. */
 export function createResolver(
   config: { readonly timeoutMs: number },
   deps: { readonly namespaces: Namespaces; readonly server: () => string; readonly random: () => number },

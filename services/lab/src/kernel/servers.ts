@@ -15,6 +15,7 @@ export interface Servers {
   closeAll(): void
 }
 
+/** Makes the servers of a lab; none listens yet. */
 export function createServers(deps: { readonly namespaces: Namespaces; readonly reporter: Reporter }): Servers {
   const { namespaces, reporter } = deps
   const secure = lazySecureContext(() => new Date())

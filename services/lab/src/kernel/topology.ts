@@ -9,6 +9,7 @@ export interface Step {
 
 /** Names of the namespaces that are neither a node's nor a pod's. */
 const fabricOf = (id: string) => `${id}-fabric`
+/** The network namespace that plays the outside world. */
 export const internetOf = (id: string) => `${id}-internet`
 
 /** Link-local gateway of every pod, as Calico has it. */

@@ -13,6 +13,7 @@ import { type LabService, planServices, portsOf, selectorOf, selects } from './s
 /** Annotation with the HTTP status that a pod answers with. */
 const statusAnnotation = 'margay.dev/lab-status'
 
+/** A node of the lab. */
 export interface LabNode {
   readonly name: string
   readonly netns: string
@@ -21,6 +22,7 @@ export interface LabNode {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** A pod of the lab. */
 export interface LabPod {
   readonly namespace: string
   readonly name: string
@@ -60,8 +62,10 @@ export interface LabPlan {
   readonly notes: readonly string[]
 }
 
+/** `<namespace>/<name>`. */
 export const podKey = (pod: Pick<LabPod, 'namespace' | 'name'>) => `${pod.namespace}/${pod.name}`
 
+/** What a plan is made with. */
 export interface PlanOptions {
   readonly id: string
   readonly nodes: number

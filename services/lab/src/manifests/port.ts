@@ -1,5 +1,6 @@
 import type { Container, PodSpec } from './pod-template.ts'
 
+/** Protocols of ports in manifests. */
 export type Protocol = 'TCP' | 'UDP' | 'SCTP'
 
 /** A port on which a pod listens. */

@@ -4,6 +4,7 @@ import { slotOf } from './name.ts'
 import type { LabPod } from './plan.ts'
 import type { Protocol } from './port.ts'
 
+/** A port of a service. */
 export interface ServicePort {
   readonly name: string
   readonly protocol: Protocol
@@ -18,6 +19,7 @@ export interface ServiceEndpoint {
   readonly ports: readonly (number | null)[]
 }
 
+/** A service and the pods behind it. */
 export interface LabService {
   readonly namespace: string
   readonly name: string

@@ -20,6 +20,7 @@ export interface SimulatedConnection {
   readonly lookups: readonly { readonly node: string; readonly lookup: DnsLookup }[]
 }
 
+/** What a simulated connection meets. */
 export interface World {
   readonly plan: LabPlan
   readonly zone: Zone

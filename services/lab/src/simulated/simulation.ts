@@ -38,6 +38,7 @@ interface Node {
   readonly lookups: DnsAggregator
 }
 
+/** How the simulation marks and times what it tells. */
 export interface SimulationConfig {
   readonly cluster: string
   /** Between flushes unless FelixConfiguration says otherwise, and between status events. */

@@ -13,6 +13,7 @@ import { expire } from './retention.ts'
 import { createSignal } from './signal.ts'
 import { follow } from './tail.ts'
 
+/** Where the log lies. */
 export interface EmbeddedLogConfig {
   /** Folder; made when absent. Any number of processes may open it. */
   readonly dir: string

@@ -22,7 +22,9 @@ export interface Reading {
   readonly reporter: Reporter
 }
 
+/** Bytes of values in one batch unless the consumer says otherwise. */
 export const defaultBatchBytes = 2 ** 20
+/** Most records in one batch. */
 export const batchRecords = 2000
 
 /** A member of a group that this process runs. */

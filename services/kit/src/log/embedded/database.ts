@@ -5,6 +5,7 @@ import { type Database as LmdbDatabase, open, type RootDatabase } from 'lmdb'
 import { MargayError, messageOf } from '../../errors.ts'
 import { format } from './layout.ts'
 
+/** A table of LMDB with binary keys and values. */
 export type Table = LmdbDatabase<Buffer, Buffer>
 
 const tables = ['facts', 'topics', 'heads', 'records', 'times', 'keys', 'groups'] as const

@@ -13,6 +13,7 @@ import { createWriter, type Writer } from './producer.ts'
 import { isOutOfRange } from './reader.ts'
 import { follow } from './tail.ts'
 
+/** Which broker, and how topics are made there. */
 export interface KafkaLogConfig extends KafkaConfig {
   /** Topics made once Kafka can be reached. */
   readonly topics: readonly TopicSpec[]

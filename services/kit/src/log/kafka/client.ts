@@ -4,6 +4,7 @@ import { MargayError, messageOf } from '../../errors.ts'
 import type { Reporter } from '../../reporter.ts'
 import { restTimers } from './internals.ts'
 
+/** How a broker is reached. */
 export interface KafkaConfig {
   readonly brokers: readonly string[]
   readonly clientId: string
