@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { callUrl } from '../src/manifests/call.ts'
-import { commandCalls } from '../src/manifests/command.ts'
+import { argumentCalls, commandCalls } from '../src/manifests/command.ts'
 
 const calls = (script: string) =>
   commandCalls({ containers: [{ command: ['sh', '-c'], args: [script] }] }).map(
@@ -23,5 +23,24 @@ describe('a container’s command', () => {
     ['while true; do echo hello; sleep 1; done', []],
   ])('%s', (script, expected) => {
     expect(calls(script)).toEqual(expected)
+  })
+})
+
+describe('the arguments of a program', () => {
+  const isService = (host: string) => ['frontend.stars', 'backend.stars', 'web'].includes(host)
+  const found = (...command: string[]) => argumentCalls({ containers: [{ command }] }, isService).map(callUrl)
+
+  it.each([
+    [
+      ['probe', '--http-port=80', '--urls=http://frontend.stars:80/status,http://backend.stars:6379/status'],
+      ['http://frontend.stars:80/status', 'http://backend.stars:6379/status'],
+    ],
+    [['server', '-upstream', 'web:9000'], ['tcp://web:9000']],
+    [['server', '--upstream=https://web'], ['tcp://web:443']],
+    [['etcd', '-advertise-client-urls', 'http://web:2379', '--listen=http://web:2379'], []],
+    [['probe', '--urls=http://www.example.com:80/'], []],
+    [['sh', '-c', 'echo http://web:80'], []],
+  ])('%s', (command, expected) => {
+    expect(found(...command)).toEqual(expected)
   })
 })

@@ -1,4 +1,5 @@
 import { type Call, defaultEveryMs } from './call.ts'
+import { targetOf } from './environment.ts'
 import type { Container, PodSpec } from './pod-template.ts'
 
 /** Options of curl and wget that take a value in the next word. */
@@ -11,6 +12,25 @@ const valued = new Set(
 /** The calls of containers whose command is a shell loop around curl, wget or nc: one edge each, as often as the loop sleeps. */
 export function commandCalls(spec: PodSpec): Call[] {
   return (spec.containers ?? []).flatMap(loopCalls)
+}
+
+/** Options in which a server tells where it is itself found. */
+const ownAddress = /advertise|listen|bind/i
+
+/**
+ * The calls that the arguments of a program reveal: words, or values of options (`--urls=http://a:80/x,http://b:81`), that are
+ * addresses of services. `isService` tells whether a host as seen from the pod names one.
+ */
+export function argumentCalls(spec: PodSpec, isService: (host: string) => boolean): Call[] {
+  return (spec.containers ?? []).flatMap((container) => {
+    const words = [...(container.command ?? []), ...(container.args ?? [])]
+    return words.flatMap((word, i) => {
+      const [, option, value = word] = /^(--?[\w.-]+)=(.*)$/s.exec(word) ?? []
+      if (ownAddress.test(option ?? words[i - 1] ?? '')) return []
+      const targets = value.split(',').flatMap((part) => targetOf(part.trim()) ?? [])
+      return targets.filter(({ host }) => isService(host)).map((call): Call => ({ ...call, origin: 'command' }))
+    })
+  })
 }
 
 function loopCalls(container: Container): Call[] {

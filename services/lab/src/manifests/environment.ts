@@ -38,7 +38,8 @@ export function environmentCalls(spec: PodSpec, isService: (host: string) => boo
   return calls
 }
 
-function targetOf(value: string): Call | null {
+/** The address that a text is as a whole: `host:port`, or a URL of a scheme whose port is known. Null for anything else. */
+export function targetOf(value: string): Call | null {
   const match = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:[^@/\s]*@)?([a-z0-9][a-z0-9.-]*)(?::(\d{1,5}))?(\/\S*)?$/i.exec(value)
   if (!match) return null
   const [, scheme, host = '', digits, path] = match

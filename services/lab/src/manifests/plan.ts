@@ -1,7 +1,7 @@
 import { groupOf, kindOf, type Resource } from '@margay/schemas'
 import { defaultNameServerIp, freePodIp, nodeIp, podCidr } from './addresses.ts'
 import { type Call, callsAnnotation, callUrl, parseCalls } from './call.ts'
-import { commandCalls } from './command.ts'
+import { argumentCalls, commandCalls } from './command.ts'
 import type { Document } from './documents.ts'
 import { environmentCalls } from './environment.ts'
 import { type Internet, parseInternet } from './internet.ts'
@@ -251,6 +251,7 @@ function callsOf(template: PodTemplate, isService: (host: string) => boolean, no
   for (const call of [
     ...annotated.calls,
     ...commandCalls(template.spec),
+    ...argumentCalls(template.spec, isService),
     ...environmentCalls(template.spec, isService),
   ]) {
     const target =
