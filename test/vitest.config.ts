@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './sequencer.ts'
 
@@ -22,6 +23,8 @@ export default defineConfig({
           exclude: ['**/node_modules/**', '**/*.contract.test.ts', '**/*.system.test.ts'],
           pool: 'threads',
           isolate: false,
+          // Vitest leaves a core to itself, which is half of a small machine.
+          maxWorkers: availableParallelism(),
           sequence: { groupOrder: 0 },
         },
       },

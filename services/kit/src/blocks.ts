@@ -52,12 +52,13 @@ export function encodeBlocks<E extends object>(
   }
   for (const event of events) {
     const line = JSON.stringify(event)
-    if (size > 0 && size + line.length > maxBlockBytes) close()
+    const bytes = Buffer.byteLength(line) + 1
+    if (size > 0 && size + bytes > maxBlockBytes) close()
     const time = Number((event as Record<string, unknown>)[definition.timeColumn])
     if (time < from) from = time
     if (time > to) to = time
     lines.push(line)
-    size += Buffer.byteLength(line) + 1
+    size += bytes
   }
   close()
   return blocks

@@ -50,7 +50,7 @@ export function labComponents(
         )
   const network = simulation?.network ?? createKernelNetwork({ id, runDir }, { reporter })
   const sink = createApiSink(config.api)
-  const publisher = createPublisher({ id, firstOnly: bundle.policies }, { sink, reporter })
+  const publisher = createPublisher({ id, firstOnly: bundle.policies, retryMs: 500 }, { sink, reporter })
   const callers = createCallers({ network, reporter, random: Math.random })
   const lab = createLab({ id, nodes, documents: bundle.documents }, { network, callers, publisher })
   const names = () => lab.plan.nodes.map(({ name }) => name)

@@ -16,7 +16,6 @@ export interface Publisher extends Component {
 
 const identity = ({ kind, apiVersion, metadata }: Resource) =>
   `${apiVersion.split('/')[0]}/${kind}/${metadata.namespace ?? '-'}/${metadata.name}`
-const retryMs = 500
 
 /**
  * Makes the publisher of lab `id`. The first time it also takes away what an earlier lab of this id left and is no longer wanted,
@@ -24,7 +23,12 @@ const retryMs = 500
  * An API that does not answer is asked again until the end.
  */
 export function createPublisher(
-  config: { readonly id: string; readonly firstOnly: readonly Resource[] },
+  config: {
+    readonly id: string
+    readonly firstOnly: readonly Resource[]
+    /** Between tries while the API does not answer. */
+    readonly retryMs: number
+  },
   deps: { readonly sink: ResourceSink; readonly reporter: Reporter },
 ): Publisher {
   const { sink, reporter } = deps
@@ -42,7 +46,7 @@ export function createPublisher(
         return await action()
       } catch (error) {
         warn({ error: messageOf(error) }, 'the API does not take the resources of the lab yet')
-        await sleep(retryMs, undefined, { signal: end.signal }).catch(() => {})
+        await sleep(config.retryMs, undefined, { signal: end.signal }).catch(() => {})
       }
     }
     return undefined

@@ -30,7 +30,10 @@ function aSink(initial: readonly Resource[] = [], refuse: readonly string[] = []
     owned: async () => [...held.values()],
   }
   const publisher = (firstOnly: readonly Resource[] = []) =>
-    createPublisher({ id: 'tst', firstOnly }, { sink, reporter: createReporter('lab', { level: 'silent' }) })
+    createPublisher(
+      { id: 'tst', firstOnly, retryMs: 1 },
+      { sink, reporter: createReporter('lab', { level: 'silent' }) },
+    )
   return {
     held,
     calls,
