@@ -1,13 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Config } from '@margay/kit/config'
 import { freePort } from './port.ts'
-
-const main = fileURLToPath(new URL('../../services/engine/src/main.ts', import.meta.url))
+import { startService, type TestService } from './service.ts'
 
 /** The embedded engine as its own process, as `margay up` runs it, for tests. */
 export interface TestEngine {
@@ -32,35 +28,16 @@ export async function startEngine(home?: string, env: Readonly<Record<string, st
   const password = 'a test password: "quotes" & umläut'
   writeFileSync(passwordFile, password, { mode: 0o600 })
   const port = await freePort()
-  let child: ChildProcess | undefined
+  let engine: TestService | undefined
 
   async function start(): Promise<void> {
-    child = fork(main, [], {
-      execArgv: ['--import', 'tsx', '--conditions=source'],
-      env: {
-        ...process.env,
-        MARGAY_HOME: folder,
-        MARGAY_ENGINE__PORT: String(port),
-        MARGAY_ENGINE__PASSWORD_FILE: passwordFile,
-        MARGAY_REPORT__LEVEL: 'warn',
-        UV_THREADPOOL_SIZE: '16',
-        ...env,
-      },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    engine = await startService('engine', folder, {
+      MARGAY_ENGINE__PORT: String(port),
+      MARGAY_ENGINE__PASSWORD_FILE: passwordFile,
+      MARGAY_REPORT__LEVEL: 'warn',
+      UV_THREADPOOL_SIZE: '16',
+      ...env,
     })
-    await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(([code]) => {
-        throw new Error(`the engine ended with ${code} before it was ready`)
-      }),
-    ])
-  }
-
-  async function end(signal: NodeJS.Signals): Promise<void> {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill(signal)
-    await gone
   }
 
   await start()
@@ -69,13 +46,15 @@ export async function startEngine(home?: string, env: Readonly<Record<string, st
     password,
     home: folder,
     get pid() {
-      return child?.pid as number
+      return engine?.pid as number
     },
     async stop() {
-      await end('SIGTERM')
+      await engine?.stop()
       if (home === undefined) rmSync(folder, { recursive: true, force: true })
     },
-    kill: () => end('SIGKILL'),
+    async kill() {
+      await engine?.kill()
+    },
     start,
   }
 }

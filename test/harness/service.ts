@@ -9,8 +9,8 @@ export interface TestService {
   readonly pid: number
   /** Asks its operations server. */
   ask(path: string, body?: unknown): Promise<{ status: number; body: unknown }>
-  /** Ends it cleanly and waits. */
-  stop(): Promise<void>
+  /** Ends it cleanly and waits; gives its exit code, null when a signal ended it. */
+  stop(): Promise<number | null>
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>
 }
@@ -27,11 +27,13 @@ export async function startService(
     env: { ...process.env, MARGAY_HOME: home, MARGAY_REPORT__LEVEL: 'error', ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
-  const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill(signal)
-    await gone
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const gone = once(child, 'exit')
+      child.kill(signal)
+      await gone
+    }
+    return child.exitCode
   }
   await Promise.race([
     once(child, 'message'),
@@ -47,7 +49,9 @@ export async function startService(
       return { status, body: json === undefined ? text : json }
     },
     stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
+    async kill() {
+      await end('SIGKILL')
+    },
   }
 }
 

@@ -1,21 +1,16 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { encodeBlocks } from '@margay/kit/blocks'
 import { type ClickHouse, createClickHouse } from '@margay/kit/clickhouse'
 import { loadConfig } from '@margay/kit/config'
 import type { EventLog } from '@margay/kit/event-log'
 import { createEventLog } from '@margay/kit/log'
 import { createReporter } from '@margay/kit/reporter'
-import { askSocket } from '@margay/kit/socket'
 import { type FlowEvent, flow } from '@margay/schemas'
 import { startEngine, type TestEngine } from '../../../test/harness/engine.ts'
 import { aFlow } from '../../../test/harness/flow.ts'
-
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+import { startService, type TestService } from '../../../test/harness/service.ts'
 
 /** A store process between a real log and a real engine, in a home of its own. */
 export interface Rig {
@@ -56,27 +51,17 @@ export async function startRig(more: Readonly<Record<string, string>> = {}): Pro
   const reporter = createReporter('test', { level: 'silent' })
   const log = createEventLog(config, { reporter })
   const clickhouse = createClickHouse(config, { reporter })
-  let store: ChildProcess
+  let store: TestService
   let serial = 0
 
   async function startStore(): Promise<void> {
-    store = fork(main, [], {
-      execArgv: ['--import', 'tsx', '--conditions=source'],
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    await Promise.race([
-      once(store, 'message'),
-      once(store, 'exit').then(([code]) => {
-        throw new Error(`the store ended with ${code} before it was ready`)
-      }),
-    ])
+    store = await startService('store', home, env)
   }
 
   async function endStore(signal: NodeJS.Signals): Promise<number | null> {
-    const gone = once(store, 'exit')
-    store.kill(signal)
-    return (await gone)[0] as number | null
+    if (signal !== 'SIGKILL') return await store.stop()
+    await store.kill()
+    return null
   }
 
   function nextFlow(): FlowEvent {
@@ -108,13 +93,9 @@ export async function startRig(more: Readonly<Record<string, string>> = {}): Pro
       return row ?? { rows: 0, different: 0 }
     },
     everything: () => ({ rows: serial, different: serial }),
-    ready: async () =>
-      (await askSocket(join(home, 'run', 'store.sock'), { path: '/readyz' })).json as {
-        state: string
-        reason?: string
-      },
+    ready: async () => (await store.ask('/readyz')).body as { state: string; reason?: string },
     async stop() {
-      if (store.exitCode === null && store.signalCode === null) await endStore('SIGKILL')
+      await store.kill()
       await clickhouse.stop?.()
       await log.stop?.()
       await engine.stop()
