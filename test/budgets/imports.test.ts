@@ -63,3 +63,23 @@ test('escape hatches of the type system do not grow', () => {
   expect(count(/biome-ignore/g)).toBeLessThanOrEqual(6)
   expect(count(/ as unknown as /g)).toBeLessThanOrEqual(25)
 })
+
+test('a part of kit serves two services, or another part', () => {
+  const users = new Map<string, Set<string>>()
+  for (const service of services())
+    for (const file of sources(`services/${service}/src`))
+      for (const module of imports(file)) {
+        const part =
+          /^@margay\/kit\/(.+)$/.exec(module)?.[1] ?? (service === 'kit' && /([\w-]+)\.ts$/.exec(module)?.[1])
+        if (part) users.set(part, (users.get(part) ?? new Set()).add(service === 'kit' ? file : service))
+      }
+  const parts = sources('services/kit/src').flatMap(
+    (file) => /^services\/kit\/src\/([\w-]+)\.ts$/.exec(file)?.[1] ?? [],
+  )
+  const lonely = parts.filter((part) => {
+    const by = [...(users.get(part) ?? [])]
+    return by.length < 2 && !by.some((user) => user.startsWith('services/kit/'))
+  })
+  expect(parts.length).toBeGreaterThan(10)
+  expect(lonely).toEqual([])
+})
