@@ -1,4 +1,5 @@
 import type { EventLog } from '@margay/kit/event-log'
+import { storeProgress } from '@margay/kit/store-progress'
 import { definitions, topicOf } from '@margay/schemas'
 
 /** How far the store is behind the event log in one topic. */
@@ -10,9 +11,6 @@ export interface TopicLag {
   readonly seconds: number
 }
 
-/** Consumer group of the service that writes the log to ClickHouse. */
-const storeGroup = 'store'
-
 /** Blocks whose headers are read to count events; more are taken to be like them. */
 const sample = 20
 
@@ -22,19 +20,16 @@ export function readLag(log: EventLog, now: number): Promise<TopicLag[]> {
 }
 
 async function lagOf(log: EventLog, topic: string, now: number): Promise<TopicLag> {
-  const [ends, committed] = await Promise.all([log.offsets(topic), log.committed(storeGroup, topic)])
-  const next = new Map(committed.map(({ partition, offset }) => [partition, offset]))
   let events = 0
   let seconds = 0
-  for (const { partition, earliest, next: end } of ends) {
-    const at = Math.max(earliest, next.get(partition) ?? earliest)
-    if (at >= end) continue
-    const blocks = await log.read({ topic, partition, offset: at }, sample)
+  for (const { partition, stored, end } of await storeProgress(log, topic)) {
+    if (stored >= end) continue
+    const blocks = await log.read({ topic, partition, offset: stored }, sample)
     const [oldest] = blocks
     if (oldest === undefined) continue
     const counted = blocks.reduce((sum, { headers }) => sum + Number(headers.count ?? 1), 0)
     // Offsets may have gaps (a log's own records take some), so blocks are counted while all of them are in view.
-    events += blocks.length < sample ? counted : Math.round((counted / blocks.length) * (end - at))
+    events += blocks.length < sample ? counted : Math.round((counted / blocks.length) * (end - stored))
     seconds = Math.max(seconds, (now - oldest.timestamp) / 1000)
   }
   return { topic, events, seconds: Math.max(0, Math.round(seconds * 10) / 10) }

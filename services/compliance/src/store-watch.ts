@@ -1,4 +1,5 @@
 import type { EventLog } from '@margay/kit/event-log'
+import { storeProgress } from '@margay/kit/store-progress'
 
 /** What it takes to watch the store's progress. */
 export interface StoreWatch {
@@ -7,7 +8,6 @@ export interface StoreWatch {
   sleep(ms: number): Promise<void>
 }
 
-const storeGroup = 'store'
 const pollMs = 100
 
 /** Resolves with true when everything that a topic holds now can be queried, with false when that takes longer than `waitMs`. */
@@ -15,11 +15,8 @@ export async function isStored(topic: string, waitMs: number, { log, now, sleep 
   const ends = await log.offsets(topic)
   const until = now() + waitMs
   for (;;) {
-    const committed = await log.committed(storeGroup, topic)
-    const isDone = ends.every(({ partition, earliest, next }) => {
-      const done = committed.find((at) => at.partition === partition)?.offset ?? 0
-      return Math.max(done, earliest) >= next
-    })
+    const stored = new Map((await storeProgress(log, topic)).map((one) => [one.partition, one.stored]))
+    const isDone = ends.every(({ partition, next }) => (stored.get(partition) ?? 0) >= next)
     if (isDone || now() >= until) return isDone
     await sleep(pollMs)
   }

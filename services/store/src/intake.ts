@@ -3,15 +3,13 @@ import type { Component, Health } from '@margay/kit/component'
 import { MargayError, messageOf } from '@margay/kit/errors'
 import type { Batch, Consumer, EventLog, StoredRecord } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
+import { storeGroup } from '@margay/kit/store-progress'
 import { type EventDefinition, topicOf } from '@margay/schemas'
 import { createBudget } from './budget.ts'
 import { type DeadLetter, type Decoded, deadLetterRecord, decode } from './decode.ts'
 import type { Ledger } from './ledger.ts'
 import { cut, type Unit } from './unit.ts'
 import type { Writer } from './writer.ts'
-
-/** The consumer group of every store. */
-export const group = 'store'
 
 /** When a batch is full, and how much may wait. */
 export interface IntakeConfig {
@@ -199,7 +197,13 @@ export function createIntake(config: IntakeConfig, deps: IntakeDeps): Component 
     name: 'intake',
     storedAt,
     async start() {
-      consumer = await log.consume({ group, topics: [...definitions.keys()], from: 'earliest', maxBytes, handle })
+      consumer = await log.consume({
+        group: storeGroup,
+        topics: [...definitions.keys()],
+        from: 'earliest',
+        maxBytes,
+        handle,
+      })
     },
     async stop() {
       stopping.abort()

@@ -1,7 +1,8 @@
 import type { Component, Health } from '@margay/kit/component'
 import type { EventLog } from '@margay/kit/event-log'
 import type { Reporter } from '@margay/kit/reporter'
-import { group, type Progress } from './intake.ts'
+import { storeProgress } from '@margay/kit/store-progress'
+import type { Progress } from './intake.ts'
 
 /** Seconds behind from which the store says so. */
 const degradedSeconds = 60
@@ -25,10 +26,8 @@ export function createLag(
   let looking: Promise<void> | undefined
 
   async function lookAt(topic: string): Promise<{ topic: string; seconds: number }> {
-    const [ends, committed] = await Promise.all([log.offsets(topic), log.committed(group, topic)])
-    const at = new Map(committed.map(({ partition, offset }) => [partition, offset]))
-    const waiting = ends.reduce(
-      (sum, { partition, earliest, next }) => sum + Math.max(0, next - Math.max(earliest, at.get(partition) ?? 0)),
+    const waiting = (await storeProgress(log, topic)).reduce(
+      (sum, { stored, end }) => sum + Math.max(0, end - stored),
       0,
     )
     messages.set({ topic }, waiting)
