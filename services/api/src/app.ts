@@ -1,6 +1,6 @@
 import { fastifySwagger } from '@fastify/swagger'
 import { addOperations } from '@margay/kit/http'
-import { bytes, milliseconds } from '@margay/schemas'
+import { bytes, milliseconds, version } from '@margay/schemas'
 import { type FastifyInstance, fastify } from 'fastify'
 import type { AccessRules } from './access.ts'
 import { createAccessCheck } from './access.ts'
@@ -54,7 +54,7 @@ export async function createApp(options: AppOptions, context: ApiContext): Promi
       openapi: '3.1.0',
       info: {
         title: 'Margay API',
-        version: '0.1.0',
+        version,
         description:
           'Resources, events, alerts and reports of a cluster. Errors are problem documents (RFC 9457) with a stable `code`.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },

@@ -1,6 +1,6 @@
 import { loadConfig } from '@margay/kit/config'
 import { MargayError, messageOf } from '@margay/kit/errors'
-import { kinds } from '@margay/schemas'
+import { kinds, version } from '@margay/schemas'
 import { Command } from 'commander'
 import { createClient } from './client.ts'
 import { addAlertCommands } from './commands/alerts.ts'
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     }
     const program = new Command('margay')
       .description('Kubernetes network security and observability')
-      .version('0.1.0')
+      .version(version)
       .enablePositionalOptions()
     program.exitOverride((error) => {
       process.exit(error.exitCode === 0 ? 0 : usageExit)

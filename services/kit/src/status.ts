@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { type StatusEvent, status } from '@margay/schemas'
+import { type StatusEvent, status, version } from '@margay/schemas'
 import { encodeBlocks } from './blocks.ts'
 import type { Component } from './component.ts'
 import type { EventLog } from './event-log.ts'
@@ -30,7 +30,7 @@ export function createHeartbeat(
       service: reporter.service,
       state: health.state,
       reason: health.reason ?? '',
-      version: '0.1.0',
+      version,
       started,
       details: health.components,
       ...deps.facts?.(),

@@ -18,6 +18,7 @@ import {
   logSettings,
   type StatusEvent,
   status,
+  version,
 } from '@margay/schemas'
 import { type Zone, zoneOf } from '../dns/zone.ts'
 import type { LabPlan } from '../manifests/plan.ts'
@@ -134,7 +135,7 @@ export function createSimulation(
         service: 'agent',
         state: rejected === null ? 'ok' : 'degraded',
         reason: rejected ?? '',
-        version: '0.1.0',
+        version,
         started,
         revision: resources.version,
         endpoints: local.length,
