@@ -34,6 +34,12 @@ describe.skipIf(!hasChromium)('the console on a running product (needs Chromium)
       60_000,
       () => `no denied flow:\n${product.screen()}`,
     )
+    // Alerts look at whole minutes: the first message is there after one.
+    await until(
+      async () => (await product.margay('inbox', '-o', 'json')).stdout.includes('network.lateral.access'),
+      120_000,
+      () => `no message in the inbox:\n${product.screen()}`,
+    )
   })
   afterAll(async () => {
     await browser?.close()

@@ -57,7 +57,7 @@ function FlowDetails({ flow }: { readonly flow: Flow }) {
             <Fact name="Source">
               {source}{' '}
               {flow.source_ip !== null && (
-                <Text span c="dimmed">
+                <Text span inherit c="dimmed">
                   {flow.source_ip}
                 </Text>
               )}
@@ -65,7 +65,7 @@ function FlowDetails({ flow }: { readonly flow: Flow }) {
             <Fact name="Destination">
               {target}{' '}
               {flow.dest_ip !== null && (
-                <Text span c="dimmed">
+                <Text span inherit c="dimmed">
                   {flow.dest_ip}
                 </Text>
               )}
@@ -132,12 +132,12 @@ function Trace({ entries }: { readonly entries: readonly TraceEntry[] }) {
               {entry.ref.namespace === null ? '' : `${entry.ref.namespace}/`}
               {entry.ref.name}
               {entry.ruleIndex >= 0 ? (
-                <Text span c="dimmed">
+                <Text span inherit c="dimmed">
                   {' '}
                   rule {entry.ruleIndex}
                 </Text>
               ) : (
-                <Text span c="dimmed">
+                <Text span inherit c="dimmed">
                   {' '}
                   no rule matched: end of tier
                 </Text>
@@ -165,7 +165,7 @@ function Fact({ name, children }: { readonly name: string; readonly children: Re
 function Labels({ labels }: { readonly labels: readonly string[] }) {
   if (labels.length === 0)
     return (
-      <Text span c="dimmed">
+      <Text span inherit c="dimmed">
         none
       </Text>
     )

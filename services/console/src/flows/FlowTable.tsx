@@ -3,7 +3,16 @@ import type { Flow } from '../api.ts'
 import { clock } from '../ui/relative-time.ts'
 import { Verdict } from '../ui/Verdict.tsx'
 import classes from './FlowTable.module.css'
-import { deciderOf, destinationEnd, destinationOf, type End, portOf, sourceEnd, sourceOf } from './sentence.ts'
+import {
+  type Decider,
+  deciderOf,
+  destinationEnd,
+  destinationOf,
+  type End,
+  portOf,
+  sourceEnd,
+  sourceOf,
+} from './sentence.ts'
 
 /** Newest flows first: when, who, to whom, the verdict, and the rule that gave it. */
 export function FlowTable({
@@ -21,7 +30,7 @@ export function FlowTable({
             <Table.Th className={classes.time}>Time</Table.Th>
             <Table.Th>Source → destination</Table.Th>
             <Table.Th className={classes.verdict}>Verdict</Table.Th>
-            <Table.Th>Deciding rule</Table.Th>
+            <Table.Th className={classes.rule}>Deciding rule</Table.Th>
             <Table.Th className={classes.count}>Flows</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -51,6 +60,7 @@ function FlowRow({ flow, onOpen }: { readonly flow: Flow; readonly onOpen: (flow
         <Text component="span" size="xs" c="dimmed" className={classes.notes ?? ''}>
           {flow.proto} · {flow.reporter === 'dst' ? 'ingress' : 'egress'}
           {flow.simulated ? ' · simulated' : ''}
+          <span className={classes.narrow}>{decider === null ? '' : ` · ${decider.policy}, ${ruleText(decider)}`}</span>
         </Text>
       </Table.Td>
       <Table.Td className={classes.verdict}>
@@ -65,7 +75,7 @@ function FlowRow({ flow, onOpen }: { readonly flow: Flow; readonly onOpen: (flow
           <>
             <span className={classes.policy}>{decider.policy}</span>
             <Text component="span" size="xs" c="dimmed" className={classes.notes ?? ''}>
-              {decider.tier === 'profile' ? 'no policy selects it' : `${decider.rule} · tier ${decider.tier}`}
+              {ruleText(decider)}
             </Text>
           </>
         )}
@@ -74,6 +84,8 @@ function FlowRow({ flow, onOpen }: { readonly flow: Flow; readonly onOpen: (flow
     </Table.Tr>
   )
 }
+
+const ruleText = ({ tier, rule }: Decider) => (tier === 'profile' ? 'no policy selects it' : `${rule} · tier ${tier}`)
 
 function EndName({ end, suffix = '' }: { readonly end: End; readonly suffix?: string }) {
   return (

@@ -38,10 +38,15 @@ export const sourceOf = (flow: Flow) => placeOf(flow.source_namespace, flow.sour
 export const destinationOf = (flow: Flow) => placeOf(flow.dest_namespace, flow.dest_name, flow.dest_name_aggr)
 export const portOf = (flow: Flow) => (flow.dest_port === null ? '' : `:${flow.dest_port}`)
 
-/** Which rule gave the verdict, in words. */
-export function deciderOf(
-  flow: Flow,
-): { readonly policy: string; readonly rule: string; readonly tier: string } | null {
+/** The rule that gave a verdict, in words; `profile` is the tier of what no policy selects. */
+export interface Decider {
+  readonly policy: string
+  readonly rule: string
+  readonly tier: string
+}
+
+/** Which rule gave the verdict; null when none was recorded. */
+export function deciderOf(flow: Flow): Decider | null {
   const last = traceOf(flow.enforced_policies).at(-1)
   if (last === undefined) return null
   const namespace = last.ref.namespace === null ? '' : `${last.ref.namespace}/`

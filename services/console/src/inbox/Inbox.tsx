@@ -50,7 +50,7 @@ function MessageItem({ message }: { readonly message: Message }) {
   return (
     <li className={classes.item}>
       <Group gap="xs" justify="space-between" wrap="nowrap">
-        <Badge size="sm" variant="light" color={colours[word]} className={classes.badge ?? ''}>
+        <Badge size="sm" variant="dot" color={colours[word]} className={classes.badge ?? ''}>
           {word}
         </Badge>
         <Text size="xs" c="dimmed" component="time" dateTime={message.time} title={message.time}>
