@@ -41,7 +41,7 @@ export function missingBinaries(lock: Lock): { name: string; version: string; de
 }
 
 /** Platform that the name of a binary package tells, as npm's os, cpu and libc; null when it tells none. */
-export function platformOf(name: string): { os: string; cpu: string; libc: string | null } | null {
+function platformOf(name: string): { os: string; cpu: string; libc: string | null } | null {
   const match = /(android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|x64|ia32|ppc64|riscv64|s390x)(.*)$/.exec(
     name,
   )
@@ -55,7 +55,7 @@ export function platformOf(name: string): { os: string; cpu: string; libc: strin
 }
 
 /** Adds what is missing; such an entry is only ever looked at on its own platform. */
-export function completeLock(lock: Lock): Lock {
+function completeLock(lock: Lock): Lock {
   const packages = { ...lock.packages }
   for (const { name, version, dev } of missingBinaries(lock)) {
     const { os, cpu, libc } = platformOf(name) as { os: string; cpu: string; libc: string | null }

@@ -364,7 +364,10 @@ describe('audit', () => {
   it('leaves copies of an object out when the event would not fit a record of the log', async () => {
     const { apply, audit } = await setUp()
     const large = (first: string) => {
-      const nets = Array.from({ length: 22_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
+      const nets = Array.from(
+        { length: 7_500 },
+        (_, i) => `2001:0db8:0000:0000:0000:0000:0000:${(i + 4096).toString(16)}/128`,
+      )
       return JSON.stringify({
         apiVersion: 'projectcalico.org/v3',
         kind: 'GlobalNetworkSet',
