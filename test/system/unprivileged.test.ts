@@ -76,7 +76,7 @@ describe.skipIf(!isRoot)('started by a user without privileges', () => {
       )
     await until(
       async () => (await counts()).length >= 2,
-      20_000,
+      40_000,
       () => `no flows of both actions: ${product.screen()}`,
     )
     expect((await counts()).map(({ action, simulated }) => ({ action, simulated }))).toEqual([
