@@ -98,7 +98,7 @@ function EndName({ end, suffix = '' }: { readonly end: End; readonly suffix?: st
 }
 
 /** Tells rows apart: the interval, the reporting end and both ends with the trace. */
-export function keyOf(flow: Flow): string {
+function keyOf(flow: Flow): string {
   return [
     flow.end_time,
     flow.host,

@@ -51,11 +51,7 @@ export function LiveFlows({ status }: { readonly status: PipelineStatus | null }
 }
 
 /** Why there is nothing to see, from what the pipeline says of itself. */
-export function emptyReason(
-  status: PipelineStatus | null,
-  query: string,
-  state: 'loading' | 'live' | 'broken',
-): string {
+function emptyReason(status: PipelineStatus | null, query: string, state: 'loading' | 'live' | 'broken'): string {
   if (state === 'broken' || status === null) return 'The API does not answer. The page connects again by itself.'
   if (status.clickhouse.state !== 'ok')
     return `ClickHouse does not answer${status.clickhouse.reason ? `: ${status.clickhouse.reason}` : ''}. New flows show as soon as they arrive.`

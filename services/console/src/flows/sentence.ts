@@ -9,7 +9,7 @@ export function traceOf(policies: readonly string[]): TraceEntry[] {
 }
 
 /** `namespace/name`, or the name alone for what lives in no namespace. */
-export function placeOf(namespace: string, name: string, aggregated: string): string {
+function placeOf(namespace: string, name: string, aggregated: string): string {
   const shown = name === '' || name === '-' ? aggregated : name
   return namespace === '' || namespace === '-' ? shown : `${namespace}/${shown}`
 }

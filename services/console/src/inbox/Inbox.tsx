@@ -5,7 +5,7 @@ import { ago } from '../ui/relative-time.ts'
 import classes from './Inbox.module.css'
 
 /** Critical from 90, high from 70, medium from 40, low below. */
-export function severityWord(severity: number): 'Critical' | 'High' | 'Medium' | 'Low' {
+function severityWord(severity: number): 'Critical' | 'High' | 'Medium' | 'Low' {
   if (severity >= 90) return 'Critical'
   if (severity >= 70) return 'High'
   return severity >= 40 ? 'Medium' : 'Low'
