@@ -13,6 +13,7 @@ import { createNftablesDataplane } from './nftables/dataplane.ts'
 import { createGenerationReader } from './nftables/generation.ts'
 import { createNft } from './nftables/nft.ts'
 import { nodeSettings } from './node/felix.ts'
+import { createHostPlacements } from './node/host-endpoints.ts'
 import { createInterfaces } from './node/interfaces.ts'
 import { createProgrammer, type Programmer } from './node/programmer.ts'
 
@@ -72,6 +73,7 @@ export function createAgent(
     nodeSettings(resources.list('felixconfigurations'), node, { flowFlushMs: config.flowFlushMs })
   let settings = readSettings()
   const interfaces = createInterfaces(netns, { reporter })
+  const hosts = createHostPlacements(node, { model, addresses: interfaces.addresses })
   const generation = createGenerationReader(netns)
   const dataplane =
     config.dataplane === 'memory'
@@ -82,6 +84,7 @@ export function createAgent(
     version: () => resources.version,
     dataplane,
     interfaceOf: interfaces.interfaceOf,
+    hosts,
     options: () => ({ ...settings.render, serviceIps: serviceIps(resources.list('services')) }),
     reporter,
   })
@@ -97,6 +100,7 @@ export function createAgent(
           settings: () => settings,
           hit: dataplane.hit,
           isHost: interfaces.isHost,
+          hosts,
           outbox,
           reporter,
           died: deps.died,

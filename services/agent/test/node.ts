@@ -8,6 +8,9 @@ export interface TestNode {
   readonly netns: string
   readonly dir: string
   readonly pods: readonly TestPod[]
+  /** A machine outside, on a wire to the node: where it is, and the node's end of the wire. */
+  readonly outside: { readonly netns: string; readonly ip: string; readonly ip6: string }
+  readonly uplink: { readonly interfaceName: string; readonly ip: string; readonly ip6: string }
   /** Runs a command inside the node. Throws when it fails. */
   run(...command: string[]): string
   remove(): void
@@ -51,20 +54,31 @@ export function createTestNode(podCount: number): TestNode {
       ip6: `fd77::${number}`,
     }
   })
+  const outside = { netns: `${id}-out`, ip: '10.78.0.2', ip6: 'fd78::2' }
+  const uplink = { interfaceName: 'wire0', ip: '10.78.0.1', ip6: 'fd78::1' }
   const dir = mkdtempSync(join(tmpdir(), 'margay-agent-'))
   const node: TestNode = {
     netns,
     dir,
     pods,
+    outside,
+    uplink,
     run: (...command) => must(['ip', 'netns', 'exec', netns, ...command]),
     remove() {
-      for (const name of [...pods.map((p) => p.netns), netns]) spawnSync('ip', ['netns', 'del', name])
+      for (const name of [...pods.map((p) => p.netns), outside.netns, netns]) spawnSync('ip', ['netns', 'del', name])
       rmSync(dir, { recursive: true, force: true })
     },
   }
   try {
     must(['ip', 'netns', 'add', netns])
-    const batch = ['link set lo up']
+    must(['ip', 'netns', 'add', outside.netns])
+    const batch = [
+      'link set lo up',
+      `link add ${uplink.interfaceName} type veth peer name eth0 netns ${outside.netns}`,
+      `addr add ${uplink.ip}/24 dev ${uplink.interfaceName}`,
+      `addr add ${uplink.ip6}/64 dev ${uplink.interfaceName} nodad`,
+      `link set ${uplink.interfaceName} up`,
+    ]
     for (const { netns: pod, interfaceName, ip, ip6 } of pods) {
       must(['ip', 'netns', 'add', pod])
       batch.push(
@@ -77,6 +91,18 @@ export function createTestNode(podCount: number): TestNode {
       )
     }
     must(['ip', '-n', netns, '-batch', '-'], `${batch.join('\n')}\n`)
+    must(
+      ['ip', '-n', outside.netns, '-batch', '-'],
+      [
+        'link set lo up',
+        `addr add ${outside.ip}/24 dev eth0`,
+        `addr add ${outside.ip6}/64 dev eth0 nodad`,
+        'link set eth0 up',
+        `route add default via ${uplink.ip}`,
+        `route add default via ${uplink.ip6}`,
+        '',
+      ].join('\n'),
+    )
     node.run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
     for (const { netns: pod, ip, ip6 } of pods) {
       const lines = [

@@ -2,12 +2,14 @@
 //   serve PORT                        echoes TCP and UDP, answers DNS on port 53; prints "ready"
 //   stream ADDRESS PORT               sends over TCP and UDP until standard input ends; prints how many went out and came back
 //   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
+//   ping ADDRESS                      sends one echo request; ends with 124 when it is not answered within two seconds
 //   lookup SERVER NAME...             asks for A records and prints the response codes
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
 import readline from 'node:readline'
 import { decode, encode } from 'dns-packet'
+import koffi from 'koffi'
 
 const [verb, ...rest] = process.argv.slice(2)
 
@@ -18,6 +20,7 @@ if (verb === 'serve') {
   udp.on('message', (message, from) => udp.send(message, from.port, from.address))
   const dns = dgram.createSocket('udp6').bind(53, '::')
   dns.on('message', (message, from) => {
+    if (message.length < 12) return
     const query = decode(message)
     const name = query.questions[0].name
     const known = name.toLowerCase().startsWith('known')
@@ -71,6 +74,43 @@ if (verb === 'hold') {
   await once(tcp, 'connect')
   console.log('connected')
   readline.createInterface(process.stdin).on('line', (line) => tcp.write(`${line}\n`))
+}
+
+if (verb === 'ping') {
+  const isV6 = net.isIPv6(rest[0])
+  const libc = koffi.load('libc.so.6')
+  const call = (declaration) => libc.func(declaration)
+  const [family, protocol, request, reply] = isV6 ? [10, 58, 128, 129] : [2, 1, 8, 0]
+  const fd = call('int socket(int, int, int)')(family, 3, protocol)
+  const address = Buffer.alloc(isV6 ? 28 : 16)
+  address.writeUInt16LE(family, 0)
+  call('int inet_pton(int, const char *, void *)')(family, rest[0], address.subarray(isV6 ? 8 : 4))
+  const timeout = Buffer.alloc(16)
+  timeout.writeBigInt64LE(2n, 0)
+  call('int setsockopt(int, int, int, const void *, uint32_t)')(fd, 1, 20, timeout, 16)
+  const echo = Buffer.alloc(16)
+  echo[0] = request
+  echo.writeUInt16BE(process.pid & 0xffff, 4)
+  // The sum of all words, with its carry; the kernel makes that of ICMPv6.
+  const sum = (request << 8) + (process.pid & 0xffff)
+  if (!isV6) echo.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2)
+  call('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)')(
+    fd,
+    echo,
+    16,
+    0,
+    address,
+    address.length,
+  )
+  const receive = call('int64_t recv(int, void *, size_t, int)')
+  const answer = Buffer.alloc(2048)
+  process.exitCode = 124
+  for (let length = receive(fd, answer, 2048, 0); length > 0; length = receive(fd, answer, 2048, 0)) {
+    const message = isV6 ? answer : answer.subarray((answer[0] & 0xf) * 4)
+    if (message[0] !== reply || message.readUInt16BE(4) !== (process.pid & 0xffff)) continue
+    process.exitCode = 0
+    break
+  }
 }
 
 if (verb === 'lookup') {

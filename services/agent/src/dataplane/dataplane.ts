@@ -1,11 +1,13 @@
 import type { PolicyModel } from '@margay/schemas'
 import type { RuleHit } from '../nftables/names.ts'
 import type { LocalEndpoint, RenderOptions } from '../nftables/render.ts'
+import type { HostPlacement } from '../node/host-endpoints.ts'
 
 /** What a node must enforce. */
 export interface NodePolicy {
   readonly model: PolicyModel
   readonly endpoints: readonly LocalEndpoint[]
+  readonly hosts: HostPlacement
   readonly options: RenderOptions
 }
 

@@ -13,7 +13,7 @@ export function createMemoryDataplane(): Dataplane & { readonly programmed: Node
       return programmed
     },
     async program(policy) {
-      const rendering = render(policy.model, policy.endpoints, policy.options)
+      const rendering = render(policy)
       programmed = policy
       hits = rendering.hits
       return { policies: rendering.policies, domainRules: rendering.domainRules, changed: true }

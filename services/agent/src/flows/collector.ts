@@ -17,6 +17,8 @@ import type { DnsCapture, WorkerReport } from '../netlink/worker-protocol.ts'
 import type { RuleHit } from '../nftables/names.ts'
 import { runIn } from '../node/command.ts'
 import type { NodeSettings } from '../node/felix.ts'
+import type { HostPlacement } from '../node/host-endpoints.ts'
+import { createNodeModel } from '../node/node-model.ts'
 import type { Noted } from './assembly.ts'
 import { createConnections } from './connections.ts'
 import type { Outbox } from './outbox.ts'
@@ -35,6 +37,8 @@ export interface CollectorDeps {
   readonly settings: () => NodeSettings
   readonly hit: (prefix: string) => RuleHit | null
   readonly isHost: (ip: string) => boolean
+  /** Where the host endpoints of the node stand now. */
+  readonly hosts: () => HostPlacement
   readonly outbox: Outbox
   readonly reporter: Reporter
   /** Called when a thread that reads kernel events dies. */
@@ -55,7 +59,8 @@ export function createCollector(
   config: { readonly node: string; readonly cluster: string; readonly netns: string | null },
   deps: CollectorDeps,
 ): Collector {
-  const { model, settings, outbox, reporter } = deps
+  const { settings, outbox, reporter, hosts, isHost } = deps
+  const model = createNodeModel(config.node, { model: deps.model, hosts, isHost })
   const identity = { model, cluster: config.cluster, host: config.node }
   const flows = createFlowAggregator({ ...identity, levels: settings().flowLevels })
   const lookups = createDnsAggregator({ ...identity, start: Date.now() })
@@ -82,7 +87,8 @@ export function createCollector(
     model,
     hit: deps.hit,
     local: localEndpoint,
-    isHost: deps.isHost,
+    isHost,
+    extent: () => hosts().extent,
     emit(update) {
       updates.inc({ reporter: update.reporter, action: update.action })
       flows.add(withNames(update))
@@ -99,7 +105,8 @@ export function createCollector(
 
   function localEndpoint(ip: string): Endpoint | null {
     const endpoint = model.endpointByIp(ip)
-    return endpoint !== null && endpoint.node === config.node && endpoint.kind === 'wep' ? endpoint : null
+    if (endpoint === null || endpoint.node !== config.node) return null
+    return endpoint.kind === 'wep' || hosts().owners.get(ip) === endpoint ? endpoint : null
   }
 
   function take(report: WorkerReport): void {
@@ -133,7 +140,7 @@ export function createCollector(
       return
     }
     dnsPackets.inc({ result: 'response' })
-    if (localEndpoint(lookup.client) === null) return
+    if (localEndpoint(lookup.client)?.kind !== 'wep') return
     answered.add(lookup)
     lookups.add(lookup, settings())
   }

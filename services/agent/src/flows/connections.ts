@@ -4,7 +4,7 @@ import type { Judged } from './assembly.ts'
 import { type AttemptsDeps, createAttempts } from './attempts.ts'
 import { tupleKey } from './ip-packet.ts'
 import { countersOf, type End, type Subject, subjectOf } from './subject.ts'
-import { presentTrace } from './trace.ts'
+import { isOutsidePolicy, presentTrace } from './trace.ts'
 
 /**
  * Joins the two things the kernel tells: which rules judged a connection's first packet (log), and how much went through
@@ -29,6 +29,8 @@ export interface ConnectionsDeps extends AttemptsDeps {
   readonly local: (ip: string) => Endpoint | null
   /** True for addresses of the node itself, whose traffic to its pods is not judged. */
   readonly isHost: (ip: string) => boolean
+  /** Another text when other addresses of the node are guarded by host endpoints. */
+  readonly extent: () => string
 }
 
 interface FollowedEnd {
@@ -64,16 +66,28 @@ export function createConnections(deps: ConnectionsDeps): Connections {
   const byTuple = new Map<string, Followed>()
   const late: ConntrackEntry[] = []
   let isFirstDump = true
+  let extent = deps.extent()
 
   const idOf = (entry: ConntrackEntry) => `${entry.id} ${tupleKey(entry.original)}`
+
+  /** True when policy of an endpoint of this node judges connections at this end. */
+  function isJudged(end: End, { source, destination }: Tuple): boolean {
+    const endpoint = deps.local(end === 'src' ? source : destination)
+    if (endpoint === null) return false
+    if (endpoint.kind === 'wep') return end === 'src' || !deps.isHost(source)
+    // A host endpoint has no part in what stays on the node, unless packets of workloads are left to it.
+    if (deps.isHost(source) && deps.isHost(destination)) return false
+    const isWorkload = deps.local(end === 'src' ? destination : source)?.kind === 'wep'
+    return !isWorkload || (end === 'dst' && model.endpointToHostAction === 'return')
+  }
 
   /** Begins to follow a connection; null when no end of it is an endpoint of this node. */
   function follow(entry: ConntrackEntry): Followed | null {
     const tuple = afterNat(entry)
     const ends: FollowedEnd[] = []
     const add = (end: End) => ends.push({ end, enforced: null, started: false, deniedPackets: 0, deniedBytes: 0 })
-    if (deps.local(tuple.source) !== null) add('src')
-    if (deps.local(tuple.destination) !== null && !deps.isHost(tuple.source)) add('dst')
+    if (isJudged('src', tuple)) add('src')
+    if (isJudged('dst', tuple)) add('dst')
     if (ends.length === 0) return null
     const { destination, destinationPort, protocol } = entry.original
     const connection: Followed = {
@@ -108,11 +122,18 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     return ends.every(({ enforced }) => enforced !== null)
   }
 
+  /** True when the log has nothing to tell about the ends that lack a trace: policy is not asked about a failsafe port. */
+  function isUnlogged({ subject, ends }: Followed): boolean {
+    return ends.every(
+      ({ end, enforced }) => enforced !== null || isOutsidePolicy(model, subject.packet, directionOf(end)),
+    )
+  }
+
   /** Settles for what policy says now, where the log told nothing. */
   function presume(connection: Followed, entry: ConntrackEntry, isOld: boolean): void {
     for (const end of connection.ends) {
       if (end.enforced !== null) continue
-      end.enforced = presentTrace(model, connection.subject.packet, end.end === 'src' ? 'egress' : 'ingress')
+      end.enforced = presentTrace(model, connection.subject.packet, directionOf(end.end))
       end.started ||= isOld
     }
     if (!isOld) return
@@ -129,7 +150,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     connection.missing = 0
     if (!claim(connection)) {
       // The log may be a moment behind the table: look again before giving up.
-      if ((occasion === 'dump' || occasion === 'ended') && !connection.isHeld) {
+      if ((occasion === 'dump' || occasion === 'ended') && !connection.isHeld && !isUnlogged(connection)) {
         connection.isHeld = true
         if (hasEnded) late.push(entry)
         return
@@ -200,7 +221,11 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     },
     dumped(entries, complete) {
       for (const entry of late.splice(0)) observe(entry, 'late')
-      for (const entry of entries) observe(entry, isFirstDump ? 'first' : 'dump')
+      // Host endpoints come to connections that have gone on for long, which then are none of this agent's making either.
+      const present = deps.extent()
+      const isFirst = isFirstDump || present !== extent
+      extent = present
+      for (const entry of entries) observe(entry, isFirst && !followed.has(idOf(entry)) ? 'first' : 'dump')
       isFirstDump = false
       if (!complete) return
       endMissing(entries)
@@ -218,6 +243,8 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     },
   }
 }
+
+const directionOf = (end: End) => (end === 'src' ? 'egress' : 'ingress')
 
 /** A TCP connection counts as ended from TIME_WAIT on, others when the kernel forgets them. */
 const isOver = ({ tcpState }: ConntrackEntry) => (tcpState ?? 0) >= tcpTimeWait

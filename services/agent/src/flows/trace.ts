@@ -56,6 +56,12 @@ export function presentTrace(model: PolicyModel, packet: Packet, direction: Dire
   return judgement?.verdict === 'allow' ? [...judgement.trace] : []
 }
 
+/** True for a connection that is let through without asking policy, which therefore leaves no trace. */
+export function isOutsidePolicy(model: PolicyModel, packet: Packet, direction: Direction): boolean {
+  const judgement = judgementOf(model, packet, direction)
+  return judgement?.verdict === 'allow' && judgement.trace.length === 0
+}
+
 function judgementOf(model: PolicyModel, packet: Packet, direction: Direction): Judgement | null {
   const evaluation = evaluate(model, packet)
   return direction === 'egress' ? evaluation.egress : evaluation.ingress

@@ -29,8 +29,8 @@ export function createNftablesDataplane(deps: {
   return {
     name: 'nftables',
     capabilities: { enforces: true },
-    async program({ model, endpoints, options }) {
-      const { ruleset, hits: wanted, policies, domainRules } = render(model, endpoints, options)
+    async program(policy) {
+      const { ruleset, hits: wanted, policies, domainRules } = render(policy)
       // Known before the rules are in force, so that no packet is logged with an unknown prefix.
       for (const [prefix, { until }] of hits) if (until < now() && !wanted.has(prefix)) hits.delete(prefix)
       for (const [prefix, hit] of wanted) hits.set(prefix, { hit, until: now() + prefixMemoryMs })

@@ -4,31 +4,22 @@ import {
   type GoverningTier,
   noMatch,
   type Policy,
-  type PolicyModel,
   type PolicyRef,
   profileTier,
   type Rule,
 } from '@margay/schemas'
+import type { NodePolicy } from '../dataplane/dataplane.ts'
+import { baseChains, nflogGroups, workloadInterfaces } from './base-chains.ts'
+import { failsafeChain, hostChains } from './host-chains.ts'
+import { accept, clearMarks, pass } from './marks.ts'
 import { matchLines } from './match.ts'
 import { logPrefix, type RuleHit, shortHash } from './names.ts'
-import type { Chain, NamedSet, Ruleset } from './ruleset.ts'
+import { type Chain, dispatchMap, type Ruleset } from './ruleset.ts'
 import { createSetCollector } from './sets.ts'
-
-/** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
-export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
 
 /** Log prefix of packets to a service before DNAT, by which denied connections learn what was addressed. */
 export const servicePrefix = 'margay-service'
 
-/** Host-side interfaces of pods begin with this; one that no endpoint owns is dropped. */
-const workloadInterfaces = 'cali*'
-
-const accept = 0x10000
-const pass = 0x20000
-const keepOthers = '0xfffcffff'
-const clearMarks = `meta mark set meta mark & ${keepOthers}`
-
-/** What changes the rules of a node beside policy. */
 export interface RenderOptions {
   readonly allowVxlan: boolean
   readonly allowIpip: boolean
@@ -43,7 +34,7 @@ export const defaultRenderOptions: RenderOptions = {
   serviceIps: new Set(),
 }
 
-/** An endpoint of this node with the interface that leads to it. */
+/** A workload endpoint of this node with the interface that leads to it. */
 export interface LocalEndpoint {
   readonly endpoint: Endpoint
   readonly interfaceName: string
@@ -66,7 +57,7 @@ export interface Rendering {
  * Packets are dispatched by interface to a chain that is shared by all endpoints with the same ordered list of policies;
  * it calls one chain for each policy and direction, which sets a mark bit for allow or pass and returns, or drops.
  */
-export function render(model: PolicyModel, locals: readonly LocalEndpoint[], options: RenderOptions): Rendering {
+export function render({ model, endpoints, hosts, options }: NodePolicy): Rendering {
   const chains = new Map<string, Chain>()
   const sets = createSetCollector()
   const hits = new Map<string, RuleHit>()
@@ -132,7 +123,7 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     return lines
   }
 
-  /** The chain of all endpoints that share tiers, policies and profiles in one direction. */
+  /** The chain of all endpoints of one kind that share tiers, policies and profiles in one direction. */
   function classChain(endpoint: Endpoint, direction: Direction): string {
     const tiers = model
       .governing(endpoint, direction)
@@ -141,12 +132,16 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     const identity = JSON.stringify([
       tiers.map(({ tier, policies }) => [tier.name, tier.defaultAction, policies.map((policy) => policy.id)]),
       endpoint.profiles,
+      ...(endpoint.kind === 'hep' ? ['host'] : []),
     ])
     const name = `${direction === 'ingress' ? 'to' : 'from'}-${shortHash(identity)}`
     if (chains.has(name)) return name
     const lines = ['ct state established,related accept', 'ct state invalid drop']
-    if (direction === 'egress' && !options.allowVxlan) lines.push('udp dport 4789 drop')
-    if (direction === 'egress' && !options.allowIpip) lines.push('meta l4proto 4 drop')
+    if (endpoint.kind === 'hep') lines.push(`jump ${failsafeChain(direction)}`)
+    else if (direction === 'egress') {
+      if (!options.allowVxlan) lines.push('udp dport 4789 drop')
+      if (!options.allowIpip) lines.push('meta l4proto 4 drop')
+    }
     lines.push(clearMarks, ...tiers.flatMap((tier) => [...tierLines(tier, direction), clearMarks]))
     for (const profileName of endpoint.profiles) {
       const profile = model.profile(profileName)
@@ -159,11 +154,12 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
     return name
   }
 
-  for (const { endpoint, interfaceName } of locals) {
+  for (const { endpoint, interfaceName } of endpoints) {
     maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress')}`)
     maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress')}`)
   }
-  addDispatch(chains, model.endpointToHostAction)
+  const host = hostChains(model, hosts, { classChain, sets })
+  for (const [name, chain] of baseChains(model.endpointToHostAction, host)) chains.set(name, chain)
   chains.set('before-nat', {
     hook: 'type filter hook prerouting priority mangle; policy accept;',
     rules: ([4, 6] as const).flatMap((family) => {
@@ -176,19 +172,14 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
       )
     }),
   })
-  const dispatch = (elements: ReadonlyMap<string, string>): NamedSet => ({
-    kind: 'map',
-    spec: 'type ifname : verdict;',
-    interval: false,
-    elements,
-  })
   return {
     ruleset: {
       chains,
       sets: new Map([
         ...sets.sets,
-        ['to-workloads', dispatch(maps.ingress)],
-        ['from-workloads', dispatch(maps.egress)],
+        ['to-workloads', dispatchMap('ifname', maps.ingress)],
+        ['from-workloads', dispatchMap('ifname', maps.egress)],
+        ...host.maps,
       ]),
     },
     hits,
@@ -201,39 +192,3 @@ export function render(model: PolicyModel, locals: readonly LocalEndpoint[], opt
 const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: profileTier, namespace: null, name })
 
 const statement = (...parts: string[]) => parts.filter(Boolean).join(' ')
-
-/** Router and neighbour discovery, and multicast listening, without which IPv6 does not work (RFC 4890, 4.4.1). */
-const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 135, 136 } accept'
-
-/** The base chains, which hand packets of workload interfaces to the chains of their endpoints. */
-function addDispatch(chains: Map<string, Chain>, toHost: PolicyModel['endpointToHostAction']): void {
-  const from = `iifname "${workloadInterfaces}"`
-  const to = `oifname "${workloadInterfaces}"`
-  chains.set('anti-spoofing', {
-    hook: 'type filter hook prerouting priority raw; policy accept;',
-    rules: [`${from} ${neighbourDiscovery}`, `${from} fib saddr . iif oif missing counter drop`],
-  })
-  chains.set('forward', {
-    hook: 'type filter hook forward priority filter; policy accept;',
-    rules: [
-      `${from} udp dport 53 log prefix "margay-dns-query" group ${nflogGroups.dns}`,
-      `${to} udp sport 53 ct direction reply log prefix "margay-dns-response" group ${nflogGroups.dns}`,
-      `${from} jump from-workload`,
-      `${to} jump to-workload`,
-      `meta mark & ${accept | pass} != 0 ${clearMarks}`,
-    ],
-  })
-  chains.set('input', {
-    hook: 'type filter hook input priority filter; policy accept;',
-    rules: [`${from} jump workload-to-host`],
-  })
-  chains.set('from-workload', {
-    hook: null,
-    rules: [neighbourDiscovery, 'iifname vmap @from-workloads', 'counter drop'],
-  })
-  chains.set('to-workload', { hook: null, rules: [neighbourDiscovery, 'oifname vmap @to-workloads', 'counter drop'] })
-  chains.set('workload-to-host', {
-    hook: null,
-    rules: [neighbourDiscovery, 'jump from-workload', clearMarks, ...(toHost === 'return' ? [] : [toHost])],
-  })
-}

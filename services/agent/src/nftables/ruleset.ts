@@ -27,3 +27,11 @@ export interface NamedSet {
 
 /** The table that holds everything Margay programs. */
 export const table = 'inet margay'
+
+/** A map from a key, as in `ifname`, to the chain that goes on. */
+export const dispatchMap = (key: string, elements: ReadonlyMap<string, string>): NamedSet => ({
+  kind: 'map',
+  spec: `type ${key} : verdict;`,
+  interval: false,
+  elements,
+})

@@ -56,6 +56,10 @@ export function transactions(kernel: KernelState, wanted: Ruleset): string[] {
   const idle = [...kernel.chains.keys()].filter((name) => !wanted.chains.has(name))
   after.push(
     ...idle.map((name) => `flush chain ${table} ${name}`),
+    // The verdicts of a map hold on to the chains that they lead to.
+    ...[...kernel.sets].flatMap(([name, { kind }]) =>
+      kind === 'map' && !wanted.sets.has(name) ? [`flush map ${table} ${name}`] : [],
+    ),
     ...idle.map((name) => `delete chain ${table} ${name}`),
   )
   for (const [name, { kind }] of kernel.sets) if (!wanted.sets.has(name)) after.push(`delete ${kind} ${table} ${name}`)

@@ -9,6 +9,8 @@ export interface Interfaces extends Component {
   /** The host-side interface that a route to exactly this address uses; null when there is none. */
   interfaceOf(ip: string): string | null
   isHost(ip: string): boolean
+  /** The node's own addresses, each with its interface; another object after each reading. */
+  addresses(): ReadonlyMap<string, string>
   /** Called after each change. */
   onChange(listener: () => void): void
 }
@@ -19,6 +21,7 @@ interface Route {
 }
 
 interface Link {
+  readonly ifname?: string
   readonly addr_info?: readonly { readonly local?: string }[]
 }
 
@@ -31,7 +34,7 @@ const restartMs = 1000
 export function createInterfaces(netns: string | null, deps: { readonly reporter: Reporter }): Interfaces {
   const listeners = new Set<() => void>()
   let routes: ReadonlyMap<string, string> = new Map()
-  let addresses: ReadonlySet<string> = new Set()
+  let addresses: ReadonlyMap<string, string> = new Map()
   let monitor: ChildProcess | undefined
   let settling: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
@@ -45,11 +48,7 @@ export function createInterfaces(netns: string | null, deps: { readonly reporter
       runIn(netns, ['ip', '-j', 'addr', 'show']),
     ])
     routes = hostRoutes([...parse<Route>(v4), ...parse<Route>(v6)])
-    addresses = new Set(
-      parse<Link>(links).flatMap((link) =>
-        (link.addr_info ?? []).flatMap(({ local }) => (local === undefined ? [] : [local])),
-      ),
-    )
+    addresses = ownAddresses(parse<Link>(links))
     problem = null
     for (const listener of listeners) listener()
   }
@@ -88,6 +87,7 @@ export function createInterfaces(netns: string | null, deps: { readonly reporter
     name: 'interfaces',
     interfaceOf: (ip) => routes.get(ip) ?? null,
     isHost: (ip) => addresses.has(ip),
+    addresses: () => addresses,
     onChange: (listener) => void listeners.add(listener),
     async start() {
       stopped = false
@@ -115,6 +115,14 @@ export function hostRoutes(routes: readonly Route[]): Map<string, string> {
     if (dst === undefined || dev === undefined || dst === 'default' || dst.includes('/')) continue
     found.set(dst, dev)
   }
+  return found
+}
+
+/** Addresses of the node: address -> interface. */
+export function ownAddresses(links: readonly Link[]): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const { ifname, addr_info = [] } of links)
+    for (const { local } of addr_info) if (local !== undefined && ifname !== undefined) found.set(local, ifname)
   return found
 }
 

@@ -4,6 +4,8 @@ import type { Reporter } from '@margay/kit/reporter'
 import type { Endpoint, PolicyModel } from '@margay/schemas'
 import type { Dataplane } from '../dataplane/dataplane.ts'
 import type { LocalEndpoint, RenderOptions } from '../nftables/render.ts'
+import type { HostPlacement } from './host-endpoints.ts'
+import { domainRules, policiesOfLaterStages } from './unenforced.ts'
 
 /** Keeps the data plane at the newest policy. */
 export interface Programmer extends Component {
@@ -26,6 +28,8 @@ export interface ProgrammerDeps {
   readonly dataplane: Dataplane
   /** The interface of an endpoint that does not name one. */
   readonly interfaceOf: (ip: string) => string | null
+  /** Where the host endpoints of the node stand now. */
+  readonly hosts: () => HostPlacement
   readonly options: () => RenderOptions
   readonly reporter: Reporter
 }
@@ -48,7 +52,10 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
   let retryMs = firstRetryMs
   let failure: string | null = null
   let waiting: string[] = []
-  let domainRules = 0
+  let unplaced: string[] = []
+  /** Rules with domains in policies that select an endpoint of the node. */
+  let localDomainRules = 0
+  let notes: string[] = []
   let revision = 0
   let endpoints = 0
   let policies = 0
@@ -81,17 +88,34 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     return null
   }
 
+  /** What is not enforced and asks for nothing: told in the details of health, and once in the log. */
+  function note(hosts: readonly Endpoint[]): void {
+    const idle = domainRules(model) - localDomainRules
+    const later = policiesOfLaterStages(model, hosts)
+    const present = [
+      ...(idle > 0 ? [`${idle} rules with domains match nothing; they select no endpoint of this node`] : []),
+      ...(later > 0 ? [`${later} policies of later stages are not enforced`] : []),
+    ]
+    for (const text of present)
+      if (!notes.includes(text)) reporter.log.warn({ what: text }, 'policy that is not enforced')
+    notes = present
+  }
+
   async function program(): Promise<void> {
     const version = deps.version()
     const found = locals()
+    const hosts = deps.hosts()
+    const guarding = [...hosts.named.values(), ...(hosts.rest === null ? [] : [hosts.rest])]
+    unplaced = hosts.unplaced.map(({ name }) => name)
     const end = seconds.startTimer()
-    const programmed = await dataplane.program({ model, endpoints: found, options: deps.options() })
+    const programmed = await dataplane.program({ model, endpoints: found, hosts, options: deps.options() })
     end()
     programs.inc({ result: programmed.changed ? 'changed' : 'unchanged' })
     revision = version
-    endpoints = found.length
+    endpoints = found.length + new Set(guarding).size
     policies = programmed.policies
-    domainRules = programmed.domainRules
+    localDomainRules = programmed.domainRules
+    note(guarding)
   }
 
   async function runUntilClean(): Promise<void> {
@@ -185,8 +209,14 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
         const some = waiting.slice(0, 3).join(', ')
         reasons.push(`${waiting.length} endpoints have no interface yet and are not enforced (${some})`)
       }
-      if (domainRules > 0) reasons.push(`${domainRules} rules with domains match nothing on this node`)
-      return reasons.length === 0 ? { state: 'ok' } : { state: 'degraded', reason: reasons.join('; ') }
+      if (unplaced.length > 0) {
+        const some = unplaced.slice(0, 3).join(', ')
+        reasons.push(`${unplaced.length} host endpoints have no interface of their own and are not enforced (${some})`)
+      }
+      if (localDomainRules > 0) reasons.push(`${localDomainRules} rules with domains match nothing on this node`)
+      const state = reasons.length === 0 ? 'ok' : 'degraded'
+      const told = [...reasons, ...notes]
+      return told.length === 0 ? { state } : { state, reason: told.join('; ') }
     },
   }
 }

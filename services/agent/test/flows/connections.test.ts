@@ -56,6 +56,7 @@ function harness() {
       return endpoint?.node === 'node1' ? endpoint : null
     },
     isHost: (ip) => ip === '10.0.0.254',
+    extent: () => '',
     emit: (update) => void updates.push(update),
   })
   connections.dumped([], true)
@@ -185,6 +186,7 @@ test('a connection from before the agent is followed from now on, with the trace
     hit: () => null,
     local: (ip) => model.endpointByIp(ip),
     isHost: () => false,
+    extent: () => '',
     emit: (update) => void updates.push(update),
   })
   connections.dumped([entry(10)], true)
@@ -204,6 +206,7 @@ test('one that had ended before the agent is not ended again', () => {
     hit: () => null,
     local: (ip) => model.endpointByIp(ip),
     isHost: () => false,
+    extent: () => '',
     emit: (update) => void updates.push(update),
   })
   connections.ended([entry(3, { id: 9, tcpState: 8 }, tuple({ sourcePort: 1 }))])

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { defaultRenderOptions, render } from '../../src/nftables/render.ts'
 import { emptyKernel, transactions } from '../../src/nftables/transaction.ts'
+import { noHosts } from '../../src/node/host-endpoints.ts'
 import { clusterOf, namespace, pod } from '../cluster.ts'
 
 const base = `
@@ -51,10 +52,10 @@ const pods =
 
 function rendered(...texts: string[]) {
   const model = clusterOf(namespace('shop'), pods, ...texts)
-  const locals = [...model.endpoints()]
+  const endpoints = [...model.endpoints()]
     .filter((endpoint) => endpoint.node === 'node1')
     .map((endpoint) => ({ endpoint, interfaceName: `cali-${endpoint.name.split('/').at(-1)}`.slice(0, 15) }))
-  return render(model, locals, defaultRenderOptions)
+  return render({ model, endpoints, hosts: noHosts, options: defaultRenderOptions })
 }
 
 test('two tiers become the rules of the golden file', async () => {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Dataplane, NodePolicy } from '../../src/dataplane/dataplane.ts'
 import { createMemoryDataplane } from '../../src/dataplane/memory.ts'
 import { defaultRenderOptions } from '../../src/nftables/render.ts'
+import { createHostPlacements } from '../../src/node/host-endpoints.ts'
 import { createProgrammer } from '../../src/node/programmer.ts'
 import { applyYaml, clusterOf, namespace, pod } from '../cluster.ts'
 
@@ -13,6 +14,7 @@ function harness(routes: Record<string, string>) {
   const model = clusterOf(namespace('shop'), pod({ name: 'web', ips: ['10.0.0.1'] }))
   const memory = createMemoryDataplane()
   const seen: NodePolicy[] = []
+  const addresses = new Map([['192.0.2.1', 'eth0']])
   let broken = false
   let version = 1
   const dataplane: Dataplane = {
@@ -28,6 +30,7 @@ function harness(routes: Record<string, string>) {
     version: () => version,
     dataplane,
     interfaceOf: (ip) => routes[ip] ?? null,
+    hosts: createHostPlacements('node1', { model, addresses: () => addresses }),
     options: () => defaultRenderOptions,
     reporter: createReporter('agent', { level: 'fatal' }),
   })

@@ -1,0 +1,64 @@
+import type { PolicyModel } from '@margay/schemas'
+import type { HostChains } from './host-chains.ts'
+import { clearMarks, clearMarksIfAny } from './marks.ts'
+import type { Chain } from './ruleset.ts'
+
+/** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
+export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
+
+/** Host-side interfaces of pods begin with this; one that no endpoint owns is dropped. */
+export const workloadPrefix = 'cali'
+export const workloadInterfaces = `${workloadPrefix}*`
+
+/** Router and neighbour discovery, and multicast listening, without which IPv6 does not work (RFC 4890, 4.4.1). */
+const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 135, 136 } accept'
+
+/** The chains that the kernel calls, and how they hand packets of workload interfaces to the chains of their endpoints. */
+export function baseChains(toHost: PolicyModel['endpointToHostAction'], hosts: HostChains): Map<string, Chain> {
+  const from = `iifname "${workloadInterfaces}"`
+  const to = `oifname "${workloadInterfaces}"`
+  return new Map<string, Chain>([
+    [
+      'anti-spoofing',
+      {
+        hook: 'type filter hook prerouting priority raw; policy accept;',
+        rules: [`${from} ${neighbourDiscovery}`, `${from} fib saddr . iif oif missing counter drop`],
+      },
+    ],
+    [
+      'forward',
+      {
+        hook: 'type filter hook forward priority filter; policy accept;',
+        rules: [
+          `${from} udp dport 53 log prefix "margay-dns-query" group ${nflogGroups.dns}`,
+          `${to} udp sport 53 ct direction reply log prefix "margay-dns-response" group ${nflogGroups.dns}`,
+          `${from} jump from-workload`,
+          `${to} jump to-workload`,
+          clearMarksIfAny,
+        ],
+      },
+    ],
+    [
+      'input',
+      {
+        hook: 'type filter hook input priority filter; policy accept;',
+        rules: [`${from} jump workload-to-host`, ...hosts.input],
+      },
+    ],
+    ['from-workload', { hook: null, rules: [neighbourDiscovery, 'iifname vmap @from-workloads', 'counter drop'] }],
+    ['to-workload', { hook: null, rules: [neighbourDiscovery, 'oifname vmap @to-workloads', 'counter drop'] }],
+    [
+      'workload-to-host',
+      {
+        hook: null,
+        rules: [
+          neighbourDiscovery,
+          'jump from-workload',
+          clearMarks,
+          ...(toHost === 'return' ? hosts.fromWorkload : [toHost]),
+        ],
+      },
+    ],
+    ...hosts.chains,
+  ])
+}
