@@ -146,12 +146,24 @@ describe('embedded event log', () => {
     expect(delays[54]).toBeLessThanOrEqual(100) // the poll alone would take 250 on average
   })
 
+  /** Stops a process between two of its writes: one stopped inside a write keeps every other writer waiting. */
+  async function freeze(process: ChildProcess): Promise<void> {
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      process.kill('SIGSTOP')
+      const append = log.append([text('right', 'anything')])
+      if (await Promise.race([append.then(() => true), setTimeout(1000, false)])) return
+      process.kill('SIGCONT')
+      await append
+    }
+    throw new Error('the process was inside a write whenever it was stopped')
+  }
+
   it('moves the partitions of a member that stopped answering', async () => {
     await makeTopic(log, 'left', { partitions: 2 })
     await makeTopic(log, 'right')
     const frozen = member('consume', 'frozen')
     await until(() => frozen.lines.includes('ready'))
-    frozen.process.kill('SIGSTOP')
+    await freeze(frozen.process)
     const seen = collect()
     await log.consume({ group: 'shared', topics: ['left'], from: 'earliest', handle: seen.handle })
     await log.append([text('left', 'a', { partition: 0 }), text('left', 'b', { partition: 1 })])
