@@ -54,9 +54,11 @@ export async function runProbes(probes: readonly Probe[]): Promise<Map<Probe, bo
 }
 
 function startProbe({ from, to, protocol, port }: Probe): ChildProcess {
-  if (protocol === 'icmp') return startTraffic(from, 'ping', to)
-  const open = protocol === 'tcp' ? `exec 3<>/dev/tcp/${to}/${port}` : `echo x > /dev/udp/${to}/${port}`
-  return spawn('ip', ['netns', 'exec', from.netns, 'timeout', '2', 'bash', '-c', open], { stdio: 'ignore' })
+  const command =
+    protocol === 'icmp'
+      ? [process.execPath, traffic, 'ping', to]
+      : ['bash', '-c', protocol === 'tcp' ? `exec 3<>/dev/tcp/${to}/${port}` : `echo x > /dev/udp/${to}/${port}`]
+  return spawn('ip', ['netns', 'exec', from.netns, 'timeout', '3', ...command], { stdio: 'ignore' })
 }
 
 /** A probe as the evaluator takes it. */

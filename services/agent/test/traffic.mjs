@@ -2,7 +2,7 @@
 //   serve PORT                        echoes TCP and UDP, answers DNS on port 53; prints "ready"
 //   stream ADDRESS PORT               sends over TCP and UDP until standard input ends; prints how many went out and came back
 //   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
-//   ping ADDRESS                      sends one echo request; ends with 124 when it is not answered within two seconds
+//   ping ADDRESS                      sends one echo request and ends when it is answered; with 124 when it cannot be sent
 //   lookup SERVER NAME...             asks for A records and prints the response codes
 import dgram from 'node:dgram'
 import { once } from 'node:events'
@@ -85,32 +85,21 @@ if (verb === 'ping') {
   const address = Buffer.alloc(isV6 ? 28 : 16)
   address.writeUInt16LE(family, 0)
   call('int inet_pton(int, const char *, void *)')(family, rest[0], address.subarray(isV6 ? 8 : 4))
-  const timeout = Buffer.alloc(16)
-  timeout.writeBigInt64LE(2n, 0)
-  call('int setsockopt(int, int, int, const void *, uint32_t)')(fd, 1, 20, timeout, 16)
   const echo = Buffer.alloc(16)
   echo[0] = request
   echo.writeUInt16BE(process.pid & 0xffff, 4)
   // The sum of all words, with its carry; the kernel makes that of ICMPv6.
   const sum = (request << 8) + (process.pid & 0xffff)
   if (!isV6) echo.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2)
-  call('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)')(
-    fd,
-    echo,
-    16,
-    0,
-    address,
-    address.length,
-  )
+  const send = call('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)')
+  if (send(fd, echo, echo.length, 0, address, address.length) < 0) process.exit(124)
   const receive = call('int64_t recv(int, void *, size_t, int)')
   const answer = Buffer.alloc(2048)
-  process.exitCode = 124
-  for (let length = receive(fd, answer, 2048, 0); length > 0; length = receive(fd, answer, 2048, 0)) {
-    const message = isV6 ? answer : answer.subarray((answer[0] & 0xf) * 4)
-    if (message[0] !== reply || message.readUInt16BE(4) !== (process.pid & 0xffff)) continue
-    process.exitCode = 0
-    break
-  }
+  let message = answer
+  do {
+    receive(fd, answer, answer.length, 0)
+    message = isV6 ? answer : answer.subarray((answer[0] & 0xf) * 4)
+  } while (message[0] !== reply || message.readUInt16BE(4) !== (process.pid & 0xffff))
 }
 
 if (verb === 'lookup') {

@@ -6,6 +6,7 @@ import { createConnections } from '../../src/flows/connections.ts'
 import type { ConntrackEntry, Tuple } from '../../src/netlink/conntrack.ts'
 import type { RuleHit } from '../../src/nftables/names.ts'
 import { clusterOf, namespace, pod } from '../cluster.ts'
+import { hostEndpoint } from '../hosts.ts'
 
 const policies = `
 apiVersion: projectcalico.org/v3
@@ -300,4 +301,66 @@ test('however dumps and ends interleave, the sum of the updates is the last coun
       },
     ),
   )
+})
+
+/** Connections of a node whose address 10.0.0.254 is guarded by a host endpoint. */
+function hostHarness(toHost: 'Drop' | 'Return') {
+  const updates: FlowUpdate[] = []
+  const own = clusterOf(
+    namespace('shop'),
+    pod({ name: 'client', ips: ['10.0.0.1'] }),
+    hostEndpoint({ name: 'host', interfaceName: 'eth0', ips: ['10.0.0.254'] }),
+    `{apiVersion: projectcalico.org/v3, kind: FelixConfiguration, metadata: {name: default}, spec: {defaultEndpointToHostAction: ${toHost}}}`,
+  )
+  let extent = ''
+  const connections = createConnections({
+    model: own,
+    hit: () => null,
+    local: (ip) => own.endpointByIp(ip),
+    isHost: (ip) => ['10.0.0.254', '10.0.0.253'].includes(ip),
+    extent: () => extent,
+    emit: (update) => void updates.push(update),
+  })
+  connections.dumped([], true)
+  return {
+    connections,
+    updates,
+    setExtent(text: string) {
+      extent = text
+    },
+  }
+}
+const toHost = (over: Partial<Tuple>) =>
+  entry(3, {}, tuple({ source: '192.0.2.9', destination: '10.0.0.254', ...over }))
+
+test('a connection to a failsafe port is told at once, with an empty trace', () => {
+  const { connections, updates } = hostHarness('Drop')
+  connections.dumped([toHost({ destinationPort: 22 })], true)
+  expect(updates.map(short)).toEqual(['dst allow out 6/3000 in 3/300 started 1 completed 0'])
+  expect(updates[0]).toMatchObject({ enforced: [], destination: { type: 'hep', nameAggr: 'node1', namespace: '-' } })
+})
+
+test('a host endpoint tells nothing about what stays on the node, but for workloads that are left to it', () => {
+  const within = [
+    toHost({ source: '10.0.0.253' }),
+    entry(3, { id: 2 }, tuple({ source: '10.0.0.254', destination: '10.0.0.1' })),
+    { ...toHost({ source: '10.0.0.1', destinationPort: 22 }), id: 3 },
+  ]
+  const told = (action: 'Drop' | 'Return') => {
+    const { connections, updates } = hostHarness(action)
+    for (let i = 0; i < 3; i += 1) connections.dumped(within, true)
+    return updates.map(({ reporter, packet }) => `${reporter} ${packet.sourceIp}`)
+  }
+  expect(told('Drop')).toEqual(['src 10.0.0.1'])
+  expect(told('Return')).toEqual(['src 10.0.0.1', 'dst 10.0.0.1'])
+})
+
+test('connections that a new host endpoint finds are followed from then on', () => {
+  const { connections, updates, setExtent } = hostHarness('Drop')
+  setExtent('10.0.0.254 hep:host')
+  const old = tuple({ source: '192.0.2.9', destination: '10.0.0.254', destinationPort: 22 })
+  connections.dumped([entry(3, {}, old)], true)
+  expect(updates).toEqual([])
+  connections.dumped([entry(5, {}, old)], true)
+  expect(updates.map(short)).toEqual(['dst allow out 4/2000 in 2/200 started 0 completed 0'])
 })

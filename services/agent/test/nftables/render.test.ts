@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { defaultRenderOptions, render } from '../../src/nftables/render.ts'
-import { emptyKernel, transactions } from '../../src/nftables/transaction.ts'
-import { noHosts } from '../../src/node/host-endpoints.ts'
+import { emptyKernel, kernelOf, transactions } from '../../src/nftables/transaction.ts'
+import { placeHosts } from '../../src/node/host-endpoints.ts'
 import { clusterOf, namespace, pod } from '../cluster.ts'
+import { hostEndpoint } from '../hosts.ts'
 
 const base = `
 apiVersion: projectcalico.org/v3
@@ -51,11 +52,17 @@ const pods =
   pod({ name: 'far', ips: ['10.0.1.1'], labels: '{app: client}', node: 'node2' })
 
 function rendered(...texts: string[]) {
+  return renderedWith(new Map(), ...texts)
+}
+
+/** With the addresses of the node, each with its interface. */
+function renderedWith(addresses: ReadonlyMap<string, string>, ...texts: string[]) {
   const model = clusterOf(namespace('shop'), pods, ...texts)
-  const endpoints = [...model.endpoints()]
-    .filter((endpoint) => endpoint.node === 'node1')
+  const own = [...model.endpoints()].filter((endpoint) => endpoint.node === 'node1')
+  const endpoints = own
+    .filter((endpoint) => endpoint.kind === 'wep')
     .map((endpoint) => ({ endpoint, interfaceName: `cali-${endpoint.name.split('/').at(-1)}`.slice(0, 15) }))
-  return render({ model, endpoints, hosts: noHosts, options: defaultRenderOptions })
+  return render({ model, endpoints, hosts: placeHosts(own, addresses), options: defaultRenderOptions })
 }
 
 test('two tiers become the rules of the golden file', async () => {
@@ -114,4 +121,44 @@ test('nothing that a user writes reaches nft as text', () => {
       for (const [, prefix] of rule.matchAll(/prefix "([^"]*)"/g)) expect(prefix).toMatch(/^[A-Za-z0-9_.|-]{1,127}$/)
     }
   }
+})
+
+const hosts = `${hostEndpoint({ name: 'all', interfaceName: '*' })}${hostEndpoint({ name: 'wire', interfaceName: 'eth0' })}
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: kubelet}
+spec:
+  selector: has(host)
+  types: [Ingress]
+  ingress: [{action: Allow, protocol: TCP, destination: {ports: [10250]}}]
+---
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec:
+  defaultEndpointToHostAction: Return
+  failsafeInboundHostPorts: [{protocol: tcp, port: 22}, {protocol: tcp, port: 6443}, {protocol: udp, port: 68, net: 192.0.2.0/24}]
+  failsafeOutboundHostPorts: [{protocol: udp, port: 53, net: '2001:db8::/64'}]
+`
+
+test('host endpoints become the rules of the golden file, beside those of workloads', async () => {
+  const addresses = new Map([
+    ['192.0.2.1', 'eth0'],
+    ['2001:db8::1', 'eth0'],
+    ['198.51.100.1', 'eth1'],
+  ])
+  const scripts = transactions(emptyKernel, renderedWith(addresses, hosts).ruleset)
+  await expect(scripts.join('\n')).toMatchFileSnapshot('host-endpoints.nft')
+})
+
+test('a node whose host endpoints go has the rules that it had before them', () => {
+  const before = rendered().ruleset
+  const between = rendered(hostEndpoint({ name: 'all', interfaceName: '*' })).ruleset
+  const changes = transactions(kernelOf(between), before).join('\n')
+  expect(before.chains.has('output')).toBe(false)
+  expect(changes).toContain('delete chain inet margay output\n')
+  // The kernel does not give up a chain that an element of a map still leads to.
+  expect(changes.indexOf('flush map inet margay to-hosts')).toBeLessThan(
+    changes.indexOf('delete chain inet margay to-'),
+  )
 })

@@ -6,6 +6,7 @@ import { defaultRenderOptions } from '../../src/nftables/render.ts'
 import { createHostPlacements } from '../../src/node/host-endpoints.ts'
 import { createProgrammer } from '../../src/node/programmer.ts'
 import { applyYaml, clusterOf, namespace, pod } from '../cluster.ts'
+import { hostEndpoint } from '../hosts.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -86,5 +87,52 @@ test('an endpoint without an interface is named, and enforced once its route app
   await vi.advanceTimersByTimeAsync(100)
   expect(seen.at(-1)?.endpoints.map((e) => e.interfaceName)).toEqual(['cali1'])
   expect(programmer.health?.()).toEqual({ state: 'ok' })
+  await programmer.stop?.()
+})
+
+const policy = (name: string, spec: string) => `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: ${name}}
+spec: ${spec}
+---
+`
+const toExample = "types: [Egress], egress: [{action: Allow, destination: {domains: ['*.example.com']}}]"
+
+test('rules with domains are told, and degrade the health of a node only when they select an endpoint of it', async () => {
+  const { programmer, model } = harness({ '10.0.0.1': 'cali1' })
+  applyYaml(model, policy('far', `{selector: app == 'far', ${toExample}}`))
+  await programmer.start?.()
+  expect(programmer.health?.()).toEqual({
+    state: 'ok',
+    reason: '1 rules with domains match nothing; they select no endpoint of this node',
+  })
+  applyYaml(model, policy('near', `{selector: all(), ${toExample}}`))
+  programmer.changed()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(programmer.health?.()).toMatchObject({
+    state: 'degraded',
+    reason: expect.stringContaining('1 rules with domains match nothing on this node'),
+  })
+  await programmer.stop?.()
+})
+
+test('host endpoints count as enforced; policies of stages to come are told, and health stays ok', async () => {
+  const { programmer, model, seen } = harness({ '10.0.0.1': 'cali1' })
+  const texts = [
+    policy('early', '{selector: has(host), types: [Ingress], preDNAT: true, applyOnForward: true}'),
+    policy('raw', '{selector: has(host), types: [Ingress, Egress], doNotTrack: true, applyOnForward: true}'),
+    policy('normal', '{selector: has(host), types: [Ingress]}'),
+    hostEndpoint({ name: 'wire', ips: ['192.0.2.1'] }),
+  ]
+  for (const text of texts) applyYaml(model, text)
+  await programmer.start?.()
+  expect(seen.at(-1)?.hosts.named.get('eth0')?.name).toBe('wire')
+  expect(programmer).toMatchObject({ endpoints: 2, policies: 1 })
+  expect(programmer.health?.()).toEqual({ state: 'ok', reason: '2 policies of later stages are not enforced' })
+  applyYaml(model, hostEndpoint({ name: 'lost', ips: ['203.0.113.9'] }))
+  programmer.changed()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(programmer.health?.()).toMatchObject({ state: 'degraded', reason: expect.stringContaining('(lost)') })
   await programmer.stop?.()
 })
