@@ -178,7 +178,7 @@ describe.skipIf(reason !== null)('host endpoints on a real kernel', { timeout: 3
     'what processes of the host receive and send is judged by its endpoint (interface %s)',
     async (interfaceName) => {
       const texts = [base, felix('Return'), host({ interfaceName }), kubelet]
-      const [a, c] = [...node.pods] as [Place, Place]
+      const [a, c] = [node.pods[0] as Place, node.pods[1] as Place]
       const probes = [
         ...[a, c, node.outside].flatMap((from) => [
           probe(from, self.ip, 10250),

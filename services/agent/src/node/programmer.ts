@@ -55,7 +55,8 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
   let unplaced: string[] = []
   /** Rules with domains in policies that select an endpoint of the node. */
   let localDomainRules = 0
-  let notes: string[] = []
+  let notes: readonly string[] = []
+  let logged: readonly string[] = []
   let revision = 0
   let endpoints = 0
   let policies = 0
@@ -88,18 +89,22 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     return null
   }
 
-  /** What is not enforced and asks for nothing: told in the details of health, and once in the log. */
+  /** Tells once in the log what is not enforced, and keeps for the details of health what need not be put right on this node. */
   function note(hosts: readonly Endpoint[]): void {
-    const idle = domainRules(model) - localDomainRules
     const later = policiesOfLaterStages(model, hosts)
-    const present = [
+    const idle = domainRules(model) - localDomainRules
+    notes = [
       ...(idle > 0 ? [`${idle} rules with domains match nothing; they select no endpoint of this node`] : []),
       ...(later > 0 ? [`${later} policies of later stages are not enforced`] : []),
     ]
+    const present = [...domainReason(), ...notes]
     for (const text of present)
-      if (!notes.includes(text)) reporter.log.warn({ what: text }, 'policy that is not enforced')
-    notes = present
+      if (!logged.includes(text)) reporter.log.warn({ what: text }, 'policy that is not enforced')
+    logged = present
   }
+
+  const domainReason = () =>
+    localDomainRules > 0 ? [`${localDomainRules} rules with domains match nothing on this node`] : []
 
   async function program(): Promise<void> {
     const version = deps.version()
@@ -213,7 +218,7 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
         const some = unplaced.slice(0, 3).join(', ')
         reasons.push(`${unplaced.length} host endpoints have no interface of their own and are not enforced (${some})`)
       }
-      if (localDomainRules > 0) reasons.push(`${localDomainRules} rules with domains match nothing on this node`)
+      reasons.push(...domainReason())
       const state = reasons.length === 0 ? 'ok' : 'degraded'
       const told = [...reasons, ...notes]
       return told.length === 0 ? { state } : { state, reason: told.join('; ') }
