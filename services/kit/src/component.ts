@@ -3,7 +3,7 @@ import { once } from 'node:events'
 /** How a part is. */
 export interface Health {
   readonly state: 'ok' | 'degraded' | 'down'
-  /** What is wrong and what to do, in a sentence; absent when ok. */
+  /** What is wrong and what to do, in a sentence; of an ok part, at most what is worth knowing. */
   readonly reason?: string
 }
 
