@@ -108,7 +108,10 @@ describe.skipIf(!canRunKernelLab)('one home folder over four starts', () => {
   test('when everything is killed at once the next start clears away what was left', async () => {
     const running = await start()
     const lab = footprintOf(running).namespaces
-    for (const { pid } of processesOf(home)) process.kill(pid, 'SIGKILL')
+    // Stopped first, so that none sees another end and cleans up in its last moment.
+    const all = processesOf(home)
+    for (const { pid } of all) process.kill(pid, 'SIGSTOP')
+    for (const { pid } of all) process.kill(pid, 'SIGKILL')
     await until(
       () => processesOf(home).length === 0,
       5000,
