@@ -1,2 +1,9 @@
 #!/usr/bin/env node
-import '../dist/main.js'
+import { existsSync } from 'node:fs'
+
+const main = new URL('../dist/main.js', import.meta.url)
+if (existsSync(main)) await import(main.href)
+else {
+  console.error('margay: not built yet (npm ci builds, unless scripts are switched off): run `npm run build`')
+  process.exitCode = 70
+}
