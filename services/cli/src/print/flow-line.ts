@@ -1,4 +1,4 @@
-import { parseTrace } from '@margay/schemas'
+import { parseTrace, placeOf } from '@margay/schemas'
 import pc from 'picocolors'
 
 /** A flow as the API sends it: the members that a line needs. */
@@ -24,8 +24,8 @@ export function flowLine(flow: ShownFlow, colour: boolean): string {
   const paint = colour ? pc : pc.createColors(false)
   const time = new Date(flow.end_time).toISOString()
   const verdict = flow.action === 'deny' ? paint.red('DENY ') : paint.green('ALLOW')
-  const source = place(flow.source_namespace, flow.source_name, flow.source_name_aggr)
-  const target = place(flow.dest_namespace, flow.dest_name, flow.dest_name_aggr)
+  const source = placeOf(flow.source_namespace, flow.source_name, flow.source_name_aggr)
+  const target = placeOf(flow.dest_namespace, flow.dest_name, flow.dest_name_aggr)
   const port = flow.dest_port === null ? '' : `:${flow.dest_port}`
   return [
     paint.dim(colour ? time.slice(11, 19) : time),
@@ -35,11 +35,6 @@ export function flowLine(flow: ShownFlow, colour: boolean): string {
     decidingRule(flow.enforced_policies),
     paint.dim(`×${flow.num_flows} ${flow.reporter}${flow.simulated ? ' simulated' : ''}`),
   ].join(' ')
-}
-
-function place(namespace: string, name: string, aggregated: string): string {
-  const shown = name === '-' || name === '' ? aggregated : name
-  return namespace === '-' || namespace === '' ? shown : `${namespace}/${shown}`
 }
 
 /** The rule that gave the verdict: `policy#rule`, `tier (default)` at the end of a tier, or the profile. */

@@ -1,17 +1,12 @@
 import type { TraceEntry } from '@margay/schemas'
 // Not through the index: the page needs no YAML reader and no validators.
+import { placeOf } from '@margay/schemas/flows/place'
 import { parseTrace } from '@margay/schemas/policy/trace'
 import type { Flow } from '../api.ts'
 
 /** The trace of a flow in the order in which the rules were met. */
 export function traceOf(policies: readonly string[]): TraceEntry[] {
   return policies.map((text) => parseTrace(text)).sort((a, b) => a.index - b.index)
-}
-
-/** `namespace/name`, or the name alone for what lives in no namespace. */
-function placeOf(namespace: string, name: string, aggregated: string): string {
-  const shown = name === '' || name === '-' ? aggregated : name
-  return namespace === '' || namespace === '-' ? shown : `${namespace}/${shown}`
 }
 
 /** One end of a flow, as the eye wants it: what matters, then what only tells copies apart. */
