@@ -15,7 +15,7 @@ export interface HostPlacement {
   readonly extent: string
 }
 
-export const noHosts: HostPlacement = {
+const noHosts: HostPlacement = {
   named: new Map(),
   rest: null,
   owners: new Map(),
