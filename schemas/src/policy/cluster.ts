@@ -165,9 +165,11 @@ export function createCluster(): Cluster {
     replaced: policies.replaced,
     failsafes: hosts.failsafes,
     nodeOf,
-    get endpointToHostAction() {
-      return hosts.endpointToHostAction()
-    },
+    hostEndpoints: (node) =>
+      [...endpoints.endpoints()]
+        .filter((endpoint) => endpoint.kind === 'hep' && endpoint.node === node)
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    endpointToHostAction: hosts.endpointToHostAction,
     identify(ip, from) {
       const endpoint = endpoints.endpointByIp(ip)
       if (endpoint !== null) return endpointIdentity(endpoint)

@@ -83,8 +83,9 @@ function judgeIngress(
   if (destination.kind === 'wep') {
     const fromOwnHost = source?.kind !== 'wep' && model.nodeOf(packet.source.ip) === destination.node
     if (fromOwnHost) return outsidePolicy('allow')
-  } else if (source?.kind === 'wep' && source.node === destination.node && model.endpointToHostAction !== 'return') {
-    return outsidePolicy(model.endpointToHostAction === 'accept' ? 'allow' : 'deny')
+  } else if (source?.kind === 'wep' && source.node === destination.node) {
+    const action = model.endpointToHostAction(destination.node)
+    if (action !== 'return') return outsidePolicy(action === 'accept' ? 'allow' : 'deny')
   }
   return judge(model, destination, 'ingress', packet, mode)
 }
@@ -98,7 +99,7 @@ function judge(
   mode: Mode,
 ): Judgement {
   const trace: TraceEntry[] = []
-  if (endpoint.kind === 'hep' && isFailsafe(model, direction, packet)) return outsidePolicy('allow')
+  if (endpoint.kind === 'hep' && isFailsafe(model, endpoint.node, direction, packet)) return outsidePolicy('allow')
   for (const stage of stagesOf(endpoint, direction)) {
     const verdict = walkTiers(model, endpoint, direction, packet, { mode, stage, trace })
     if (verdict !== null) return { verdict, trace }
@@ -171,9 +172,14 @@ function firstDecisive(model: PolicyModel, rules: readonly Rule[], packet: ReadP
   return rules.find((rule) => rule.action !== 'log' && matchRule(model, rule, packet)) ?? null
 }
 
-function isFailsafe(model: PolicyModel, direction: Direction, { packet, source, destination }: ReadPacket): boolean {
+function isFailsafe(
+  model: PolicyModel,
+  node: string,
+  direction: Direction,
+  { packet, source, destination }: ReadPacket,
+): boolean {
   const other = direction === 'ingress' ? source : destination
-  return model.failsafes(direction).some(({ protocol, port, net }) => {
+  return model.failsafes(direction, node).some(({ protocol, port, net }) => {
     if (protocol !== packet.protocol || port !== packet.destinationPort) return false
     const cidr = parseCidr(net)
     if (cidr === null || other.address === null) return false

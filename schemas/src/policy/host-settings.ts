@@ -2,7 +2,7 @@ import type { FelixConfigurationSpec } from '../resources/kinds/felix-configurat
 import { protocolNumber } from '../resources/protocol.ts'
 import type { Resource } from '../resources/resource.ts'
 import { canonicalAddress } from './ip.ts'
-import type { Direction, FailsafePort, PolicyModel } from './model.ts'
+import type { Direction, EndpointToHostAction, FailsafePort } from './model.ts'
 
 /** Settings and addresses of nodes that decide about host traffic. */
 export interface HostSettings {
@@ -10,8 +10,8 @@ export interface HostSettings {
   put(resource: Resource): boolean
   remove(resource: Resource): boolean
   nodeOf(ip: string): string | null
-  failsafes(direction: Direction): readonly FailsafePort[]
-  endpointToHostAction(): PolicyModel['endpointToHostAction']
+  failsafes(direction: Direction, node: string): readonly FailsafePort[]
+  endpointToHostAction(node: string): EndpointToHostAction
 }
 
 const anywhere = '0.0.0.0/0'
@@ -29,7 +29,8 @@ const defaults: Readonly<Record<Direction, readonly FailsafePort[]>> = {
 /** Makes the settings of a cluster without nodes and without FelixConfiguration. */
 export function createHostSettings(): HostSettings {
   const nodes = new Map<string, readonly string[]>()
-  let settings: FelixConfigurationSpec = {}
+  /** FelixConfigurations by name: `default`, and `node.<name>`, whose fields go before it. */
+  const configurations = new Map<string, FelixConfigurationSpec>()
   let byIp: Map<string, string> | null = null
 
   function addresses(): Map<string, string> {
@@ -45,15 +46,22 @@ export function createHostSettings(): HostSettings {
       return true
     }
     if (kind !== 'FelixConfiguration') return false
-    if (metadata.name === 'default') settings = present ? ((rest.spec ?? {}) as FelixConfigurationSpec) : {}
+    if (present) configurations.set(metadata.name, (rest.spec ?? {}) as FelixConfigurationSpec)
+    else configurations.delete(metadata.name)
     return true
   }
+
+  const settingsOf = (node: string): FelixConfigurationSpec => ({
+    ...configurations.get('default'),
+    ...configurations.get(`node.${node}`),
+  })
 
   return {
     put: (resource) => change(resource, true),
     remove: (resource) => change(resource, false),
     nodeOf: (ip) => addresses().get(ip) ?? null,
-    failsafes(direction) {
+    failsafes(direction, node) {
+      const settings = settingsOf(node)
       const given = direction === 'ingress' ? settings.failsafeInboundHostPorts : settings.failsafeOutboundHostPorts
       return (
         given?.map(({ protocol, port, net }) => ({
@@ -63,8 +71,8 @@ export function createHostSettings(): HostSettings {
         })) ?? defaults[direction]
       )
     },
-    endpointToHostAction: () =>
-      (settings.defaultEndpointToHostAction?.toLowerCase() ?? 'drop') as PolicyModel['endpointToHostAction'],
+    endpointToHostAction: (node) =>
+      (settingsOf(node).defaultEndpointToHostAction?.toLowerCase() ?? 'drop') as EndpointToHostAction,
   }
 }
 

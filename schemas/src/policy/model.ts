@@ -178,6 +178,39 @@ export interface GoverningTier {
   readonly policies: readonly Policy[]
 }
 
+/** What becomes of packets of a workload to its own host: `return` leaves them to host endpoints. */
+export type EndpointToHostAction = 'drop' | 'return' | 'accept'
+
+/** Members of an address set that came and went. */
+export interface SetDelta {
+  readonly added: ReadonlySet<string>
+  readonly removed: ReadonlySet<string>
+}
+
+/**
+ * What has changed in a model since a follower last asked; it may name more than what really changed, never less. Whoever keeps
+ * something that is derived from the model works only on what is named here.
+ */
+export interface ModelChanges {
+  /** Keys of endpoints that came, went or changed, or that other policies select than before. */
+  readonly endpoints: ReadonlySet<string>
+  /** Ids of policies that came, went, changed or moved. A set's members are no part of a policy. */
+  readonly policies: ReadonlySet<string>
+  readonly profiles: ReadonlySet<string>
+  /** Sets in use whose members changed (a new set has all of them added); null when no rule uses the set any more. */
+  readonly sets: ReadonlyMap<SetId, SetDelta | null>
+  /** Tiers came, went, moved or have another default action. */
+  readonly tiers: boolean
+  /** Settings and addresses of nodes. */
+  readonly settings: boolean
+}
+
+/** Follows the changes of a model; everything counts as changed for the first `take`. */
+export interface ModelFollower {
+  take(): ModelChanges
+  stop(): void
+}
+
 /** The state of policy of one cluster at one moment. Built by `createCluster()`, updated resource by resource. */
 export interface PolicyModel {
   /** Grows with every change that may alter a verdict. */
@@ -196,11 +229,14 @@ export interface PolicyModel {
   selected(policyId: string): readonly Endpoint[]
   /** True when a staged policy of the same identity would replace or delete the enforced policy. */
   replaced(policy: Policy): boolean
-  failsafes(direction: Direction): readonly FailsafePort[]
+  /** Host endpoints of a node, by name. */
+  hostEndpoints(node: string): readonly Endpoint[]
+  /** Ports that are open on the host endpoints of a node. */
+  failsafes(direction: Direction, node: string): readonly FailsafePort[]
   /** The node that has the address, when it is one of a Node's own. */
   nodeOf(ip: string): string | null
-  /** What happens to packets of a workload to its own host that egress policy let through. */
-  readonly endpointToHostAction: 'drop' | 'return' | 'accept'
+  /** What happens to packets of a workload to its own host, this node, that egress policy let through. */
+  endpointToHostAction(node: string): EndpointToHostAction
   /** Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. */
   identify(ip: string, from: Endpoint | null): Identity
   /** The service at an address and port before DNAT. */
@@ -226,8 +262,8 @@ export interface Packet {
   readonly sourcePort: number | null
   readonly destinationPort: number | null
   readonly icmp?: { type: number; code: number }
-  /** Name the client looked up, when known. */
-  readonly domain?: string
+  /** Names that DNS answers gave to the destination before it was connected to, when known; all of them, if several. */
+  readonly domains?: readonly string[]
 }
 
 /** What was decided about one direction, and how. */

@@ -47,8 +47,8 @@ function matchIcmp({ type, code }: NonNullable<Rule['icmp']>, { icmp }: Packet):
   return icmp !== undefined && icmp.type === type && (code === null || icmp.code === code)
 }
 
-function matchDomains(domains: readonly string[], { domain }: Packet): boolean {
-  return domains.length === 0 || (domain !== undefined && domains.some((pattern) => matchDomain(pattern, domain)))
+function matchDomains(domains: readonly string[], { domains: names = [] }: Packet): boolean {
+  return domains.length === 0 || names.some((name) => domains.some((pattern) => matchDomain(pattern, name)))
 }
 
 function matchEntity(sets: Sets, match: EntityMatch, end: End, { protocol }: Packet): boolean {

@@ -358,7 +358,7 @@ function snapshot(cluster: Cluster) {
     sets: [...sets].sort().map((id) => [id, [...(cluster.addressSet(id)?.members ?? [])].sort()]),
     endpoints: endpoints.sort((a, b) => (a.key < b.key ? -1 : 1)),
     verdicts: [10, 11, 20, 21, 30, 31].map((n) =>
-      judged(cluster, tcp(`10.0.0.${n}`, '10.0.9.7', 80, { domain: 'a.x.com' })),
+      judged(cluster, tcp(`10.0.0.${n}`, '10.0.9.7', 80, { domains: ['a.x.com'] })),
     ),
   }
 }

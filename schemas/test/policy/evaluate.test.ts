@@ -194,7 +194,7 @@ describe('rule criteria', () => {
         set,
         gnp('p', { egress: [{ action, ...rule }, { action: action === 'Allow' ? 'Deny' : 'Allow' }] }),
       )
-    const named = tcp(webIp, outsideIp, 443, { domain: 'a.pay.example' })
+    const named = tcp(webIp, outsideIp, 443, { domains: ['a.pay.example'] })
     expect(verdictOf(cluster('Allow'), named)).toBe('allow')
     expect(verdictOf(cluster('Allow'), { ...named, destinationPort: 80 })).toBe('deny')
     expect(verdictOf(cluster('Allow'), tcp(webIp, '192.0.2.9', 443))).toBe('allow')

@@ -57,7 +57,7 @@ function packet(from: string, to: Target, port: number, protocol = 6): Packet {
     protocol,
     sourcePort: 40000,
     destinationPort: port,
-    ...(domain !== undefined && { domain }),
+    ...(domain !== undefined && { domains: [domain] }),
   }
 }
 
@@ -185,9 +185,11 @@ describe('traces on the ladder', () => {
   })
 
   test('a name that was not looked up opens nothing, and a wildcard does not match the name it hangs on', () => {
-    const { domain: _, ...literal } = packet('centos', 'twilio', 443)
+    const { domains: _, ...literal } = packet('centos', 'twilio', 443)
     expect(evaluate(clusterOf('s9'), literal).verdict).toBe('deny')
-    expect(evaluate(clusterOf('s9'), { ...packet('centos', 'google', 443), domain: 'google.com' }).verdict).toBe('deny')
+    expect(evaluate(clusterOf('s9'), { ...packet('centos', 'google', 443), domains: ['google.com'] }).verdict).toBe(
+      'deny',
+    )
   })
 
   test('quarantine denies after logging', () => {

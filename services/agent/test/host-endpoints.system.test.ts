@@ -145,9 +145,9 @@ describe.skipIf(reason !== null)('host endpoints on a real kernel', { timeout: 3
       const src = records('src')
       const dst = records('dst')
       expect(src.length > 0, where).toBe(
-        (isFromHost && !toPod) || (fromPod && (!isToHost || model.endpointToHostAction !== 'drop')),
+        (isFromHost && !toPod) || (fromPod && (!isToHost || model.endpointToHostAction('node1') !== 'drop')),
       )
-      const isAsked = isToHost && (!fromPod || model.endpointToHostAction === 'return')
+      const isAsked = isToHost && (!fromPod || model.endpointToHostAction('node1') === 'return')
       expect(dst.length > 0, where).toBe(expected.egress?.verdict !== 'deny' && isAsked)
       for (const [list, judgement] of [[src, expected.egress] as const, [dst, expected.ingress] as const])
         for (const record of list) {

@@ -5,6 +5,7 @@ import type { HostPlacement } from '../node/host-endpoints.ts'
 
 /** What a node must enforce. */
 export interface NodePolicy {
+  readonly node: string
   readonly model: PolicyModel
   readonly endpoints: readonly LocalEndpoint[]
   readonly hosts: HostPlacement

@@ -99,8 +99,7 @@ export function createCollector(
   function withNames(update: FlowUpdate): FlowUpdate {
     if (update.reporter !== 'src' || update.destination?.endpoint) return update
     const names = answered.names(update.packet.sourceIp, update.packet.destinationIp)
-    const [domain] = names
-    return domain === undefined ? update : { ...update, domains: names, packet: { ...update.packet, domain } }
+    return names.length === 0 ? update : { ...update, domains: names, packet: { ...update.packet, domains: names } }
   }
 
   function localEndpoint(ip: string): Endpoint | null {

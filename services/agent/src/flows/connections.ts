@@ -78,7 +78,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     // A host endpoint has no part in what stays on the node, unless packets of workloads are left to it.
     if (deps.isHost(source) && deps.isHost(destination)) return false
     const isWorkload = deps.local(end === 'src' ? destination : source)?.kind === 'wep'
-    return !isWorkload || (end === 'dst' && model.endpointToHostAction === 'return')
+    return !isWorkload || (end === 'dst' && model.endpointToHostAction(endpoint.node) === 'return')
   }
 
   /** Begins to follow a connection; null when no end of it is an endpoint of this node. */

@@ -1,4 +1,4 @@
-import type { PolicyModel } from '@margay/schemas'
+import type { EndpointToHostAction } from '@margay/schemas'
 import type { HostChains } from './host-chains.ts'
 import { clearMarks, clearMarksIfAny } from './marks.ts'
 import type { Chain } from './ruleset.ts'
@@ -14,7 +14,7 @@ export const workloadInterfaces = `${workloadPrefix}*`
 const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 135, 136 } accept'
 
 /** The chains that the kernel calls, and how they hand packets of workload interfaces to the chains of their endpoints. */
-export function baseChains(toHost: PolicyModel['endpointToHostAction'], hosts: HostChains): Map<string, Chain> {
+export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map<string, Chain> {
   const from = `iifname "${workloadInterfaces}"`
   const to = `oifname "${workloadInterfaces}"`
   return new Map<string, Chain>([

@@ -1,5 +1,5 @@
 import { type Direction, type Endpoint, type FailsafePort, hasPorts, type PolicyModel } from '@margay/schemas'
-import type { HostPlacement } from '../node/host-endpoints.ts'
+import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { workloadInterfaces } from './base-chains.ts'
 import { familyOf } from './cidr.ts'
 import { clearMarksIfAny } from './marks.ts'
@@ -31,8 +31,13 @@ export const failsafeChain = (direction: Direction) => (direction === 'ingress' 
 const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept'
 
 export function hostChains(
-  model: Pick<PolicyModel, 'failsafes' | 'endpointToHostAction'>,
-  hosts: HostPlacement,
+  {
+    node,
+    model,
+    hosts,
+  }: Pick<NodePolicy, 'node' | 'hosts'> & {
+    readonly model: Pick<PolicyModel, 'failsafes' | 'endpointToHostAction'>
+  },
   deps: {
     readonly classChain: (endpoint: Endpoint, direction: Direction) => string
     readonly sets: SetCollector
@@ -40,7 +45,7 @@ export function hostChains(
 ): HostChains {
   if (hosts.named.size === 0 && hosts.rest === null) return noHostChains
   const { classChain, sets } = deps
-  const isAsked = model.endpointToHostAction === 'return'
+  const isAsked = model.endpointToHostAction(node) === 'return'
   const rest = (direction: Direction) => (hosts.rest === null ? [] : [`goto ${classChain(hosts.rest, direction)}`])
   const byInterface = (direction: Direction) =>
     dispatchMap(
@@ -58,7 +63,7 @@ export function hostChains(
     )
   const failsafes = (direction: Direction): [string, Chain] => [
     failsafeChain(direction),
-    { hook: null, rules: failsafeLines(model.failsafes(direction), direction, sets) },
+    { hook: null, rules: failsafeLines(model.failsafes(direction, node), direction, sets) },
   ]
   return {
     chains: new Map([

@@ -57,7 +57,7 @@ export interface Rendering {
  * Packets are dispatched by interface to a chain that is shared by all endpoints with the same ordered list of policies;
  * it calls one chain for each policy and direction, which sets a mark bit for allow or pass and returns, or drops.
  */
-export function render({ model, endpoints, hosts, options }: NodePolicy): Rendering {
+export function render({ node, model, endpoints, hosts, options }: NodePolicy): Rendering {
   const chains = new Map<string, Chain>()
   const sets = createSetCollector()
   const hits = new Map<string, RuleHit>()
@@ -158,8 +158,8 @@ export function render({ model, endpoints, hosts, options }: NodePolicy): Render
     maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress')}`)
     maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress')}`)
   }
-  const host = hostChains(model, hosts, { classChain, sets })
-  for (const [name, chain] of baseChains(model.endpointToHostAction, host)) chains.set(name, chain)
+  const host = hostChains({ node, model, hosts }, { classChain, sets })
+  for (const [name, chain] of baseChains(model.endpointToHostAction(node), host)) chains.set(name, chain)
   chains.set('before-nat', {
     hook: 'type filter hook prerouting priority mangle; policy accept;',
     rules: ([4, 6] as const).flatMap((family) => {

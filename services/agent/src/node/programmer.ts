@@ -113,7 +113,7 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     const guarding = [...hosts.named.values(), ...(hosts.rest === null ? [] : [hosts.rest])]
     unplaced = hosts.unplaced.map(({ name }) => name)
     const end = seconds.startTimer()
-    const programmed = await dataplane.program({ model, endpoints: found, hosts, options: deps.options() })
+    const programmed = await dataplane.program({ node, model, endpoints: found, hosts, options: deps.options() })
     end()
     programs.inc({ result: programmed.changed ? 'changed' : 'unchanged' })
     revision = version

@@ -62,7 +62,7 @@ function renderedWith(addresses: ReadonlyMap<string, string>, ...texts: string[]
   const endpoints = own
     .filter((endpoint) => endpoint.kind === 'wep')
     .map((endpoint) => ({ endpoint, interfaceName: `cali-${endpoint.name.split('/').at(-1)}`.slice(0, 15) }))
-  return render({ model, endpoints, hosts: placeHosts(own, addresses), options: defaultRenderOptions })
+  return render({ node: 'node1', model, endpoints, hosts: placeHosts(own, addresses), options: defaultRenderOptions })
 }
 
 test('two tiers become the rules of the golden file', async () => {

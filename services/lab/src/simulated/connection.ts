@@ -133,8 +133,8 @@ function judge({ model }: World, packet: Packet, domains: readonly string[]) {
   const plain = { packet, ...evaluate(model, packet) }
   if (plain.verdict === 'allow') return plain
   for (const domain of domains) {
-    const named = evaluate(model, { ...packet, domain })
-    if (named.verdict === 'allow') return { packet: { ...packet, domain }, ...named }
+    const named = evaluate(model, { ...packet, domains: [domain] })
+    if (named.verdict === 'allow') return { packet: { ...packet, domains: [domain] }, ...named }
   }
   return plain
 }
