@@ -32,6 +32,8 @@ export const versionHeader = 'resource-version'
 /** Makes the cache; it is complete once started. */
 export function createResourceCache(deps: { readonly log: EventLog; readonly reporter: Reporter }): ResourceCache {
   const resources = new Map<ResourceKey, Resource>()
+  /** The same by kind: in a large cluster most are pods, and most questions are about others. */
+  const byPlural = new Map<string, Map<ResourceKey, Resource>>()
   const listeners = new Set<(change: ResourceChange) => void>()
   let version = 0
   let done: () => void
@@ -45,6 +47,15 @@ export function createResourceCache(deps: { readonly log: EventLog; readonly rep
     'records of the resource topic that could not be read',
   )
 
+  function put(key: ResourceKey, resource: Resource | null): void {
+    const plural = key.slice(0, key.indexOf('.'))
+    const ofKind = byPlural.get(plural) ?? new Map<ResourceKey, Resource>()
+    byPlural.set(plural, ofKind)
+    for (const map of [resources, ofKind])
+      if (resource === null) map.delete(key)
+      else map.set(key, resource)
+  }
+
   function take(key: ResourceKey, value: Buffer | null, headers: Readonly<Record<string, string>>): void {
     const previous = resources.get(key) ?? null
     const at = Number(headers[versionHeader] ?? 0)
@@ -56,8 +67,8 @@ export function createResourceCache(deps: { readonly log: EventLog; readonly rep
         skipped.inc()
         return
       }
-      resources.set(key, resource)
-    } else resources.delete(key)
+    }
+    put(key, resource)
     if (at > version) version = at
     for (const listener of listeners) listener({ key, resource, previous, version: at })
   }
@@ -68,10 +79,7 @@ export function createResourceCache(deps: { readonly log: EventLog; readonly rep
       return version
     },
     get: (key) => resources.get(key) ?? null,
-    list: (plural) =>
-      [...resources]
-        .filter(([key]) => plural === undefined || key.startsWith(`${plural}.`))
-        .map(([, resource]) => resource),
+    list: (plural) => [...(plural === undefined ? resources : (byPlural.get(plural) ?? new Map())).values()],
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
