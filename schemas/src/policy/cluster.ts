@@ -13,7 +13,7 @@ import { itemOf } from './item.ts'
 import { flattenKubernetesPolicy } from './kubernetes-policy.ts'
 import type { GoverningTier, PolicyModel, Profile } from './model.ts'
 import { createPolicyStore } from './policy-store.ts'
-import { type FlatProfile, profileOf } from './profiles.ts'
+import { type FlatProfile, impliedProfile, profileOf } from './profiles.ts'
 import { createSelectionIndex } from './selection-index.ts'
 import { createServiceDirectory } from './services.ts'
 import { createSetRegistry } from './set-registry.ts'
@@ -43,10 +43,19 @@ interface CompiledProfile {
   readonly domains: string
 }
 
+/** How a cluster is made. */
+export interface ClusterOptions {
+  /**
+   * Whether an endpoint has the profiles that Kubernetes always has (of its namespace and its service account, `projectcalico-default-allow`)
+   * though no resource makes them; true when absent. Without, a profile that nobody gave contributes nothing.
+   */
+  readonly impliedProfiles?: boolean
+}
+
 /** Makes an empty cluster; resources come and go with `apply` and `remove`. */
-export function createCluster(): Cluster {
+export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): Cluster {
   const index = createSelectionIndex()
-  const endpoints = createEndpointStore(index)
+  const endpoints = createEndpointStore(index, impliedProfiles ? impliedProfile : () => null)
   const hosts = createHostSettings()
   const nodeOf = (ip: string): string | null => {
     const owner = endpoints.endpointByIp(ip)

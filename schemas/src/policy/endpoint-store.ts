@@ -2,7 +2,7 @@ import { createNetworkSetIndex } from './identities.ts'
 import { canonicalAddress, parseAddress } from './ip.ts'
 import type { Item } from './item.ts'
 import type { Endpoint, Labels } from './model.ts'
-import { type FlatProfile, impliedProfile } from './profiles.ts'
+import type { FlatProfile } from './profiles.ts'
 import type { IndexedItem, SelectionIndex } from './selection-index.ts'
 
 /** Endpoints and network sets with the labels they inherit, by key and by address. */
@@ -31,8 +31,8 @@ interface Claim {
   readonly item: Item
 }
 
-/** Makes an empty store that keeps the index of selectors up to date. */
-export function createEndpointStore(index: SelectionIndex): EndpointStore {
+/** Makes an empty store that keeps the index of selectors up to date. `imply` gives profiles that no resource makes. */
+export function createEndpointStore(index: SelectionIndex, imply: (name: string) => FlatProfile | null): EndpointStore {
   const claims = new Map<string, Map<string, Claim>>()
   const keyOfSource = new Map<string, string>()
   const profiles = new Map<string, FlatProfile>()
@@ -51,7 +51,7 @@ export function createEndpointStore(index: SelectionIndex): EndpointStore {
     if (given !== undefined) return given
     let known = implied.get(name)
     if (known === undefined) {
-      known = impliedProfile(name)
+      known = imply(name)
       implied.set(name, known)
     }
     return known

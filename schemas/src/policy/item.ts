@@ -85,7 +85,7 @@ const addressOf = (net: string) => net.split('/')[0] as string
 
 function workloadItem({ metadata, spec }: Resource): Item {
   const {
-    node,
+    node = '',
     pod,
     serviceAccountName,
     ipNetworks = [],
@@ -93,7 +93,7 @@ function workloadItem({ metadata, spec }: Resource): Item {
     ports = [],
     profiles = [],
     orchestrator,
-  } = spec as WorkloadEndpointSpec
+  } = (spec ?? {}) as WorkloadEndpointSpec
   const item = workload(
     { ...metadata, name: pod || metadata.name },
     metadata.namespace ?? 'default',

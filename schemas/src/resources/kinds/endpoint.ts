@@ -52,7 +52,7 @@ export const hostEndpoint = defineKind({
 })
 
 const workloadEndpointSpec = Type.Object({
-  node: Type.String({ minLength: 1 }),
+  node: optional(Type.String()),
   orchestrator: optional(Type.String()),
   workload: optional(Type.String()),
   pod: optional(Type.String()),
