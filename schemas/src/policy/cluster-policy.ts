@@ -6,9 +6,9 @@ import type {
 import type { EntityRuleSpec, RuleSpec } from '../resources/policy-spec.ts'
 import type { Resource } from '../resources/resource.ts'
 import { flattenRule } from './calico-policy.ts'
-import { anyRule, type FlatPolicy, type FlatRule, PolicyError } from './flat-policy.ts'
+import { type FlatPolicy, type FlatRule, PolicyError } from './flat-policy.ts'
 import { policySelector } from './flat-selector.ts'
-import { labelSelectorText, podSelector } from './kubernetes-policy.ts'
+import { type ConvertedRule, labelSelectorText, podSelector } from './kubernetes-policy.ts'
 import type { Direction } from './model.ts'
 
 /**
@@ -17,65 +17,83 @@ import type { Direction } from './model.ts'
  */
 export function flattenClusterPolicy(resource: Resource): FlatPolicy {
   const spec = resource.spec as ClusterPolicySpec
-  const baseline = spec.tier === 'Baseline' || resource.kind === 'BaselineAdminNetworkPolicy'
-  const { ingress = [], egress = [] } = spec
-  const directions: Direction[] = [
-    ...(ingress.length > 0 ? (['ingress'] as const) : []),
-    ...(egress.length > 0 ? (['egress'] as const) : []),
-  ]
+  const flatten = (rules: readonly ConvertedRule[]): FlatRule[] =>
+    rules.map(({ rule, index }) => flattenRule(rule, index, null))
+  const { ingress, egress } = clusterRules(spec)
   return {
-    ref: {
-      kind: 'kcnp',
-      tier: baseline ? 'kube-baseline' : 'kube-admin',
-      namespace: null,
-      name: resource.metadata.name,
-    },
+    ref: { kind: 'kcnp', tier: clusterTier(resource), namespace: null, name: resource.metadata.name },
     staged: false,
     stagedAction: null,
     order: spec.priority ?? Number.POSITIVE_INFINITY,
-    selector: policySelector(subjectOf(spec), null),
-    directions,
-    rules: {
-      ingress: ingress.flatMap((rule, index) => rulesOf(rule, index, 'source')),
-      egress: egress.flatMap((rule, index) => rulesOf(rule, index, 'destination')),
-    },
+    selector: policySelector(clusterSubject(spec), null),
+    directions: clusterDirections(spec),
+    rules: { ingress: flatten(ingress), egress: flatten(egress) },
     doNotTrack: false,
     preDnat: false,
     applyOnForward: false,
   }
 }
 
-function subjectOf({ subject }: ClusterPolicySpec): EntityRuleSpec {
-  if (subject.namespaces !== undefined) return peerOf({ namespaces: subject.namespaces }) as EntityRuleSpec
-  if (subject.pods !== undefined) return peerOf({ pods: subject.pods }) as EntityRuleSpec
-  throw new PolicyError('the policy has no subject')
+/** The tier that a policy of one of the three kinds lives in. */
+export function clusterTier({ kind, spec }: Resource): 'kube-admin' | 'kube-baseline' {
+  const baseline = (spec as ClusterPolicySpec).tier === 'Baseline' || kind === 'BaselineAdminNetworkPolicy'
+  return baseline ? 'kube-baseline' : 'kube-admin'
+}
+
+/** The directions that a policy governs: those it has rules for. */
+export function clusterDirections({ ingress = [], egress = [] }: ClusterPolicySpec): Direction[] {
+  return [...(ingress.length > 0 ? (['ingress'] as const) : []), ...(egress.length > 0 ? (['egress'] as const) : [])]
+}
+
+/** What a policy selects, in Calico's terms. Throws PolicyError when it has no subject. */
+export function clusterSubject({ subject: { namespaces, pods } }: ClusterPolicySpec): EntityRuleSpec {
+  if (namespaces === undefined && pods === undefined) throw new PolicyError('the policy has no subject')
+  return peerOf(
+    namespaces === undefined ? { ...(pods && { pods }) } : { namespaces },
+    'Allow',
+    'source',
+  ) as EntityRuleSpec
+}
+
+/** The rules of a policy in Calico's terms. */
+export function clusterRules({ ingress = [], egress = [] }: ClusterPolicySpec): Record<Direction, ConvertedRule[]> {
+  const convert = (rules: readonly ClusterPolicyRule[], side: 'source' | 'destination') =>
+    rules.flatMap((given, index) => clusterRule(given, side).map((rule) => ({ index, rule })))
+  return { ingress: convert(ingress, 'source'), egress: convert(egress, 'destination') }
 }
 
 /** The rules that one becomes. One that cannot be said in our terms must not open anything: a Deny then denies all, others fall away. */
-function rulesOf(rule: ClusterPolicyRule, index: number, side: 'source' | 'destination'): FlatRule[] {
+function clusterRule(rule: ClusterPolicyRule, side: 'source' | 'destination'): RuleSpec[] {
   const action = rule.action === 'Accept' ? 'Allow' : rule.action
-  const peers = ((side === 'source' ? rule.from : rule.to) ?? []).map(peerOf)
+  const peers = ((side === 'source' ? rule.from : rule.to) ?? []).map((peer) => peerOf(peer, action, side))
   const ports = portsOf(rule)
-  if (peers.includes(null) || ports.includes(null)) return action === 'Deny' ? [anyRule(index, 'deny')] : []
+  const named = rule.name === undefined ? {} : { metadata: { annotations: { name: rule.name } } }
+  if (peers.includes(null) || ports.includes(null)) return action === 'Deny' ? [{ action, ...named }] : []
   return peers.flatMap((peer) =>
-    ports.map((match) => {
-      const spec: RuleSpec = {
+    ports.map((match): RuleSpec => {
+      const destination = {
+        ...(side === 'destination' ? peer : {}),
+        ...(match?.port !== undefined && { ports: [match.port] }),
+      }
+      return {
         action,
+        ...named,
         ...(match?.protocol !== undefined && { protocol: match.protocol }),
         ...(side === 'source' && { source: peer as EntityRuleSpec }),
-        destination: {
-          ...(side === 'destination' ? peer : {}),
-          ...(match?.port !== undefined && { ports: [match.port] }),
-        },
+        ...(Object.keys(destination).length > 0 && { destination }),
       }
-      return flattenRule(spec, index, null)
     }),
   )
 }
 
-function peerOf({ namespaces, pods, networks, domainNames }: ClusterPolicyPeer): EntityRuleSpec | null {
-  if (networks !== undefined) return { nets: networks }
-  if (domainNames !== undefined) return { domains: domainNames }
+/** One peer; null when it cannot be said: a node, addresses as a source, names of a rule that does not allow. */
+function peerOf(
+  { namespaces, pods, networks, domainNames }: ClusterPolicyPeer,
+  action: RuleSpec['action'],
+  side: 'source' | 'destination',
+): EntityRuleSpec | null {
+  if (networks !== undefined) return side === 'destination' ? { nets: networks } : null
+  if (domainNames !== undefined) return side === 'destination' && action === 'Allow' ? { domains: domainNames } : null
   if (namespaces !== undefined)
     return { namespaceSelector: labelSelectorText(namespaces) || 'all()', selector: podSelector({}) }
   if (pods === undefined) return null
