@@ -6,7 +6,7 @@ import { canonicalDomain } from './domain.ts'
 import { anyEntity, type FlatEntity, type FlatPolicy, type FlatRule, PolicyError, type Ports } from './flat-policy.ts'
 import { entitySelector, policySelector } from './flat-selector.ts'
 import { canonicalCidrs, parseCidr } from './ip.ts'
-import type { Action, Direction, PolicyKind } from './model.ts'
+import type { Action, Direction, HttpMatch, PolicyKind } from './model.ts'
 import { parseSelector } from './selector/selector.ts'
 
 const shortKinds: Readonly<Record<string, PolicyKind>> = {
@@ -56,6 +56,7 @@ export function flattenRule(rule: RuleSpec, index: number, namespace: string | n
     notProtocol: protocolOf(rule.notProtocol),
     icmp: icmpOf(rule.icmp),
     notIcmp: icmpOf(rule.notICMP),
+    http: httpOf(rule.http),
     source: flattenEntity(rule.source, namespace),
     destination: flattenEntity(rule.destination, namespace),
   }
@@ -70,6 +71,18 @@ function protocolOf(protocol: string | number | undefined): number | null {
 
 function icmpOf(icmp: { type?: number; code?: number } | undefined): FlatRule['icmp'] {
   return icmp === undefined ? null : { type: icmp.type ?? null, code: icmp.code ?? null }
+}
+
+function httpOf(http: RuleSpec['http']): HttpMatch | null {
+  if (http === undefined) return null
+  const { methods = [], paths = [], headers = [] } = http
+  return {
+    methods,
+    paths: paths.map(({ exact, prefix }) =>
+      exact === undefined ? { type: 'prefix', path: prefix ?? '/' } : { type: 'exact', path: exact },
+    ),
+    headers: headers.map(({ header, operator, values = [] }) => ({ name: header.toLowerCase(), operator, values })),
+  }
 }
 
 function flattenEntity(entity: EntityRuleSpec | undefined, namespace: string | null): FlatEntity {

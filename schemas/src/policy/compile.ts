@@ -94,6 +94,8 @@ function compileEntity(
   const from = service !== null && side === 'source' ? [sets.service(service, 'net', holds)] : []
   const to = service !== null && side === 'destination' ? [sets.service(service, 'ip-port', holds)] : []
   return {
+    selector: entity.selector?.canonical ?? null,
+    notSelector: entity.notSelector?.canonical ?? null,
     sets: [...setOf(entity.selector), ...from],
     notSets: setOf(entity.notSelector),
     nets: entity.nets,

@@ -34,10 +34,13 @@ export function evaluate(model: PolicyModel, packet: Packet): Evaluation {
   const ingress = (mode: Mode) => destination && judgeIngress(model, source, destination, read, mode)
   const enforced = { egress: egress('enforced'), ingress: ingress('enforced') }
   const denied = enforced.egress?.verdict === 'deny' || enforced.ingress?.verdict === 'deny'
+  const transit = { egress: null, ingress: null }
   return {
     verdict: denied ? 'deny' : 'allow',
     ...enforced,
+    transit,
     pending: {
+      transit,
       egress: source && hasPreview(model, source, 'egress') ? egress('pending') : enforced.egress,
       ingress: destination && hasPreview(model, destination, 'ingress') ? ingress('pending') : enforced.ingress,
     },

@@ -74,6 +74,7 @@ export function anyRule(index: number, action: Action): FlatRule {
     notProtocol: null,
     icmp: null,
     notIcmp: null,
+    http: null,
     source: anyEntity,
     destination: anyEntity,
   }

@@ -66,6 +66,9 @@ export interface AddressSet {
 
 /** One side of a rule. All that is given must hold; lists are alternatives; `not` forms exclude. */
 export interface EntityMatch {
+  /** The flat selectors that `sets` and `notSets` stand for, in canonical form; null when endpoints are not restricted. */
+  readonly selector: string | null
+  readonly notSelector: string | null
   /** All must contain the address. */
   readonly sets: readonly SetId[]
   readonly notSets: readonly SetId[]
@@ -91,6 +94,26 @@ export interface RuleHead {
   readonly notProtocol: number | null
   readonly icmp: { type: number | null; code: number | null } | null
   readonly notIcmp: { type: number | null; code: number | null } | null
+  /** What a request must be like, on Allow rules only; the packets of a connection do not tell, so without a request it holds. */
+  readonly http: HttpMatch | null
+}
+
+/** Criteria about an HTTP request (spec 5.3.3): methods, paths and headers must all hold; an empty list holds for all. */
+export interface HttpMatch {
+  /** Alternatives, as written: upper and lower case differ. */
+  readonly methods: readonly string[]
+  /** Alternatives: the whole path, or its first segments. */
+  readonly paths: readonly { readonly type: 'exact' | 'prefix'; readonly path: string }[]
+  /** All must hold. */
+  readonly headers: readonly HttpHeaderMatch[]
+}
+
+/** One criterion about a header; the values are alternatives. */
+export interface HttpHeaderMatch {
+  /** In lower case. */
+  readonly name: string
+  readonly operator: 'Exists' | 'DoesNotExist' | 'HasPrefix' | 'HasSuffix' | 'In' | 'NotIn' | 'MatchesRegex'
+  readonly values: readonly string[]
 }
 
 /** A rule whose ends are resolved to sets of addresses. */
@@ -264,19 +287,56 @@ export interface Packet {
   readonly icmp?: { type: number; code: number }
   /** Names that DNS answers gave to the destination before it was connected to, when known; all of them, if several. */
   readonly domains?: readonly string[]
+  /**
+   * What the client addressed, when DNAT has made it this destination: an address of a service or of a node. Untracked and pre-DNAT policy
+   * judge by it, and a workload that reaches itself this way is judged like any other.
+   */
+  readonly addressed?: { readonly ip: string; readonly port: number | null }
+  /** Interfaces by which it leaves the source's node and enters the destination's; what is not given follows from addresses. */
+  readonly interfaces?: { readonly out?: string; readonly in?: string }
+  /** The request, where an application proxy looks at it. Names of headers in any case. */
+  readonly http?: {
+    readonly method: string
+    /** As requested, query and fragment included. */
+    readonly path: string
+    readonly headers?: Readonly<Record<string, string>>
+  }
 }
+
+/** Why a packet was decided about without asking policy (spec 5.4, 14 4.1). */
+export type Exemption =
+  /** A workload talks to itself, or a node to itself. */
+  | 'self'
+  /** A node talks to its own workloads. */
+  | 'own-host'
+  /** A workload talks to its own node: the setting defaultEndpointToHostAction decides. */
+  | 'endpoint-to-host'
+  /** The port is open on host endpoints whatever policy says. */
+  | 'failsafe'
 
 /** What was decided about one direction, and how. */
 export interface Judgement {
   readonly verdict: Verdict
   readonly trace: readonly TraceEntry[]
+  /** Set when policy was not asked; the trace is empty then. */
+  readonly exempt?: Exemption
 }
 
-/** The answer of the evaluator: null for a side that is not an endpoint. */
-export interface Evaluation {
-  readonly verdict: Verdict
+/** What the two ends, and host endpoints on the way, say; null for those that are not there or have no say. */
+export interface Judgements {
   readonly egress: Judgement | null
   readonly ingress: Judgement | null
+  /**
+   * What host endpoints say that the packet is forwarded through: `egress` before it is on the way to the destination's node, `ingress` at
+   * that node. Null where no policy for forwarded traffic has a say.
+   */
+  readonly transit: { readonly egress: Judgement | null; readonly ingress: Judgement | null }
+}
+
+/** The answer of the evaluator. */
+export interface Evaluation extends Judgements {
+  /** Deny when any of the judgements is. */
+  readonly verdict: Verdict
   /** With staged policies as if enforced. */
-  readonly pending: { readonly egress: Judgement | null; readonly ingress: Judgement | null }
+  readonly pending: Judgements
 }
