@@ -1,7 +1,7 @@
 import type { EndpointToHostAction } from '@margay/schemas'
 import type { HostChains } from './host-chains.ts'
 import { clearMarks, clearMarksIfAny } from './marks.ts'
-import type { Chain } from './ruleset.ts'
+import { type Chain, fixedSet, type NamedSet } from './ruleset.ts'
 
 /** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
 export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
@@ -10,8 +10,12 @@ export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
 export const workloadPrefix = 'cali'
 export const workloadInterfaces = `${workloadPrefix}*`
 
-/** Router and neighbour discovery, and multicast listening, without which IPv6 does not work (RFC 4890, 4.4.1). */
-const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 135, 136 } accept'
+/** Sets of the base chains: router and neighbour discovery, and multicast listening, without which IPv6 does not work (RFC 4890, 4.4.1). */
+export const baseSets: ReadonlyMap<string, NamedSet> = new Map([
+  ['neighbours', fixedSet('icmpv6_type', ['130', '131', '132', '133', '135', '136'])],
+])
+
+const neighbourDiscovery = ['icmpv6 type @neighbours', 'accept']
 
 /** The chains that the kernel calls, and how they hand packets of workload interfaces to the chains of their endpoints. */
 export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map<string, Chain> {
@@ -22,7 +26,10 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
       'anti-spoofing',
       {
         hook: 'type filter hook prerouting priority raw; policy accept;',
-        rules: [`${from} ${neighbourDiscovery}`, `${from} fib saddr . iif oif missing counter drop`],
+        rules: [
+          [from, ...neighbourDiscovery],
+          [from, 'fib saddr . iif oif missing', 'counter', 'drop'],
+        ],
       },
     ],
     [
@@ -30,10 +37,16 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
       {
         hook: 'type filter hook forward priority filter; policy accept;',
         rules: [
-          `${from} udp dport 53 log prefix "margay-dns-query" group ${nflogGroups.dns}`,
-          `${to} udp sport 53 ct direction reply log prefix "margay-dns-response" group ${nflogGroups.dns}`,
-          `${from} jump from-workload`,
-          `${to} jump to-workload`,
+          [from, 'meta l4proto 17', 'th dport 53', `log prefix "margay-dns-query" group ${nflogGroups.dns}`],
+          [
+            to,
+            'meta l4proto 17',
+            'th sport 53',
+            'ct direction reply',
+            `log prefix "margay-dns-response" group ${nflogGroups.dns}`,
+          ],
+          [from, 'jump from-workload'],
+          [to, 'jump to-workload'],
           clearMarksIfAny,
         ],
       },
@@ -42,20 +55,23 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
       'input',
       {
         hook: 'type filter hook input priority filter; policy accept;',
-        rules: [`${from} jump workload-to-host`, ...hosts.input],
+        rules: [[from, 'jump workload-to-host'], ...hosts.input],
       },
     ],
-    ['from-workload', { hook: null, rules: [neighbourDiscovery, 'iifname vmap @from-workloads', 'counter drop'] }],
-    ['to-workload', { hook: null, rules: [neighbourDiscovery, 'oifname vmap @to-workloads', 'counter drop'] }],
+    [
+      'from-workload',
+      { hook: null, rules: [neighbourDiscovery, ['iifname vmap @from-workloads'], ['counter', 'drop']] },
+    ],
+    ['to-workload', { hook: null, rules: [neighbourDiscovery, ['oifname vmap @to-workloads'], ['counter', 'drop']] }],
     [
       'workload-to-host',
       {
         hook: null,
         rules: [
           neighbourDiscovery,
-          'jump from-workload',
-          clearMarks,
-          ...(toHost === 'return' ? hosts.fromWorkload : [toHost]),
+          ['jump from-workload'],
+          [clearMarks],
+          ...(toHost === 'return' ? hosts.fromWorkload : [[toHost]]),
         ],
       },
     ],

@@ -3,7 +3,7 @@ import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { workloadInterfaces } from './base-chains.ts'
 import { familyOf } from './cidr.ts'
 import { clearMarksIfAny } from './marks.ts'
-import { type Chain, dispatchMap, type NamedSet } from './ruleset.ts'
+import { type Chain, dispatchMap, fixedSet, type NamedSet, type Rule } from './ruleset.ts'
 import type { SetCollector } from './sets.ts'
 
 /**
@@ -12,14 +12,14 @@ import type { SetCollector } from './sets.ts'
  */
 export interface HostChains {
   readonly chains: ReadonlyMap<string, Chain>
-  readonly maps: ReadonlyMap<string, NamedSet>
+  readonly sets: ReadonlyMap<string, NamedSet>
   /** Rules of the input hook. */
-  readonly input: readonly string[]
+  readonly input: readonly Rule[]
   /** What decides about packets of workloads to the node, when the node's host endpoints are to. */
-  readonly fromWorkload: readonly string[]
+  readonly fromWorkload: readonly Rule[]
 }
 
-const noHostChains: HostChains = { chains: new Map(), maps: new Map(), input: [], fromWorkload: [] }
+const noHostChains: HostChains = { chains: new Map(), sets: new Map(), input: [], fromWorkload: [] }
 
 /** The chain of ports that are open whatever policy says. */
 export const failsafeChain = (direction: Direction) => (direction === 'ingress' ? 'failsafe-in' : 'failsafe-out')
@@ -28,7 +28,8 @@ export const failsafeChain = (direction: Direction) => (direction === 'ingress' 
  * What a host must hear and say for IPv6 to work on its own links (RFC 4890, 4.4.1): discovery of routers and neighbours, router
  * advertisements, and multicast listening.
  */
-const neighbourDiscovery = 'icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept'
+const neighbours = fixedSet('icmpv6_type', ['130', '131', '132', '133', '134', '135', '136', '143'])
+const neighbourDiscovery = ['icmpv6 type @host-neighbours', 'accept']
 
 export function hostChains(
   {
@@ -46,7 +47,7 @@ export function hostChains(
   if (hosts.named.size === 0 && hosts.rest === null) return noHostChains
   const { classChain, sets } = deps
   const isAsked = model.endpointToHostAction(node) === 'return'
-  const rest = (direction: Direction) => (hosts.rest === null ? [] : [`goto ${classChain(hosts.rest, direction)}`])
+  const rest = (direction: Direction) => (hosts.rest === null ? [] : [[`goto ${classChain(hosts.rest, direction)}`]])
   const byInterface = (direction: Direction) =>
     dispatchMap(
       'ifname',
@@ -73,7 +74,7 @@ export function hostChains(
         'to-host',
         {
           hook: null,
-          rules: ['iifname "lo" return', neighbourDiscovery, 'iifname vmap @to-hosts', ...rest('ingress')],
+          rules: [['iifname "lo"', 'return'], neighbourDiscovery, ['iifname vmap @to-hosts'], ...rest('ingress')],
         },
       ],
       [
@@ -81,10 +82,10 @@ export function hostChains(
         {
           hook: null,
           rules: [
-            'oifname "lo" return',
-            `oifname "${workloadInterfaces}" return`,
+            ['oifname "lo"', 'return'],
+            [`oifname "${workloadInterfaces}"`, 'return'],
             neighbourDiscovery,
-            'oifname vmap @from-hosts',
+            ['oifname vmap @from-hosts'],
             ...rest('egress'),
           ],
         },
@@ -93,7 +94,7 @@ export function hostChains(
         'output',
         {
           hook: 'type filter hook output priority filter; policy accept;',
-          rules: ['ct status dnat accept', 'jump from-host', clearMarksIfAny],
+          rules: [['ct status dnat', 'accept'], ['jump from-host'], clearMarksIfAny],
         },
       ],
       // The output hook shows the interface of the destination before DNAT; this one shows where the packet really goes.
@@ -101,11 +102,12 @@ export function hostChains(
         'output-after-nat',
         {
           hook: 'type filter hook postrouting priority mangle; policy accept;',
-          rules: ['ct status dnat fib saddr type local jump from-host', clearMarksIfAny],
+          rules: [['ct status dnat', 'fib saddr type local', 'jump from-host'], clearMarksIfAny],
         },
       ],
     ]),
-    maps: new Map([
+    sets: new Map([
+      ['host-neighbours', neighbours],
       ['to-hosts', byInterface('ingress')],
       ['from-hosts', byInterface('egress')],
       ...(isAsked
@@ -115,15 +117,15 @@ export function hostChains(
           ] as const)
         : []),
     ]),
-    input: [`iifname != "${workloadInterfaces}" jump to-host`, clearMarksIfAny],
+    input: [[`iifname != "${workloadInterfaces}"`, 'jump to-host'], clearMarksIfAny],
     fromWorkload: isAsked
-      ? ['ip daddr vmap @own-addresses-4', 'ip6 daddr vmap @own-addresses-6', ...rest('ingress')]
+      ? [['ip daddr vmap @own-addresses-4'], ['ip6 daddr vmap @own-addresses-6'], ...rest('ingress')]
       : [],
   }
 }
 
 /** One rule for each protocol and network at the other end. A network of every IPv4 address stands for IPv6 too. */
-function failsafeLines(ports: readonly FailsafePort[], direction: Direction, sets: SetCollector): string[] {
+function failsafeLines(ports: readonly FailsafePort[], direction: Direction, sets: SetCollector): Rule[] {
   const groups = new Map<string, FailsafePort[]>()
   for (const port of ports) {
     if (!hasPorts(port.protocol)) continue
@@ -136,7 +138,7 @@ function failsafeLines(ports: readonly FailsafePort[], direction: Direction, set
     const networks = family === null ? 'none' : sets.networks([net], family)
     if (networks === 'none') return []
     const numbers = sets.ports(group.map(({ port }) => ({ first: port, last: port })))
-    const address = `${family === 4 ? 'ip' : 'ip6'} ${direction === 'ingress' ? 'saddr' : 'daddr'} ${networks} `
-    return [`${networks === 'all' ? '' : address}meta l4proto ${protocol} th dport ${numbers} accept`]
+    const address = `${family === 4 ? 'ip' : 'ip6'} ${direction === 'ingress' ? 'saddr' : 'daddr'} ${networks}`
+    return [[...(networks === 'all' ? [] : [address]), `meta l4proto ${protocol}`, `th dport ${numbers}`, 'accept']]
   })
 }

@@ -5,5 +5,5 @@ export const pass = 0x20000
 /** Takes both bits out again. */
 export const clearMarks = 'meta mark set meta mark & 0xfffcffff'
 
-/** The same, where most packets have none. */
-export const clearMarksIfAny = `meta mark & ${accept | pass} != 0 ${clearMarks}`
+/** The same as a rule, where most packets have none. */
+export const clearMarksIfAny = [`meta mark & ${accept | pass} != 0`, clearMarks] as const

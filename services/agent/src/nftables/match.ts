@@ -1,18 +1,19 @@
-import type { EntityMatch, PolicyModel, Rule } from '@margay/schemas'
+import type { EntityMatch, PolicyModel, Rule as PolicyRule } from '@margay/schemas'
 import type { Family } from './cidr.ts'
+import type { Rule } from './ruleset.ts'
 import type { SetCollector } from './sets.ts'
 
 /**
  * The match part of a rule as nft text. A rule may need several lines, any of which matches: one for each address family,
  * and one for each combination of numeric and named ports. No line at all means that the rule matches nothing.
  */
-export function matchLines(rule: Rule, model: Pick<PolicyModel, 'addressSet'>, sets: SetCollector): string[] {
+export function matchLines(rule: PolicyRule, model: Pick<PolicyModel, 'addressSet'>, sets: SetCollector): Rule[] {
   // Domain rules are filled from DNS answers; without them nothing matches, so an Allow fails closed.
   if (rule.source.domains.length > 0 || rule.destination.domains.length > 0) return []
   const familyBound =
     rule.ipVersion !== null || needsFamily(rule.source) || needsFamily(rule.destination) || rule.icmp !== null
   const families: readonly (Family | null)[] = rule.ipVersion ? [rule.ipVersion] : familyBound ? [4, 6] : [null]
-  const lines: string[] = []
+  const lines: Rule[] = []
   for (const family of families) {
     if (family === 4 && (rule.protocol === 58 || rule.icmp !== null) && rule.protocol !== 1) continue
     if (family === 6 && (rule.protocol === 1 || rule.icmp !== null) && rule.protocol !== 58) continue
@@ -24,12 +25,11 @@ export function matchLines(rule: Rule, model: Pick<PolicyModel, 'addressSet'>, s
     if (rule.protocol !== null) head.push(`meta l4proto ${rule.protocol}`)
     if (rule.notProtocol !== null) head.push(`meta l4proto != ${rule.notProtocol}`)
     // Ports of a rule without protocol: only these protocols have any, others would be read at the wrong place.
-    if (rule.protocol === null && hasNumericPorts(rule)) head.push('meta l4proto { 6, 17, 132, 136 }')
+    if (rule.protocol === null && hasNumericPorts(rule)) head.push(`meta l4proto ${sets.portedProtocols()}`)
     head.push(...source.all, ...destination.all)
     for (const sourcePorts of source.ports) {
       for (const destinationPorts of destination.ports) {
-        for (const icmp of icmpMatches(rule))
-          lines.push([...head, sourcePorts, destinationPorts, icmp].filter(Boolean).join(' '))
+        for (const icmp of icmpMatches(rule)) lines.push([...head, ...sourcePorts, ...destinationPorts, ...icmp])
       }
     }
   }
@@ -40,14 +40,14 @@ const needsFamily = (side: EntityMatch) =>
   side.sets.length + side.notSets.length + side.nets.length + side.notNets.length > 0 ||
   side.portSets.length + side.notPortSets.length > 0
 
-const hasNumericPorts = ({ source, destination }: Rule) =>
+const hasNumericPorts = ({ source, destination }: PolicyRule) =>
   source.ports.length + source.notPorts.length + destination.ports.length + destination.notPorts.length > 0
 
 interface SideMatch {
   /** Statements that must all hold. */
   readonly all: string[]
-  /** Alternatives of the port list; a single empty text when ports do not matter. */
-  readonly ports: string[]
+  /** Alternatives of the port list; a single empty one when ports do not matter. */
+  readonly ports: string[][]
 }
 
 /** Null when the side can match no packet of the family. */
@@ -60,9 +60,9 @@ function entityMatch(
 ): SideMatch | null {
   const port = `th ${end}port`
   const all: string[] = []
-  let ports: string[] = []
+  let ports: string[][] = []
   const numeric = sets.ports(side.ports)
-  if (numeric !== null) ports.push(`${port} ${numeric}`)
+  if (numeric !== null) ports.push([`${port} ${numeric}`])
   const notNumeric = sets.ports(side.notPorts)
   if (notNumeric !== null) all.push(`${port} != ${notNumeric}`)
   if (family !== null) {
@@ -94,19 +94,19 @@ function entityMatch(
     }
     for (const id of side.portSets) {
       const set = named(id)
-      if (set !== null) ports.push(`${set.match} ${set.name}`)
+      if (set !== null) ports.push([`${set.match} ${set.name}`])
     }
     for (const id of side.notPortSets) {
       const set = named(id)
       if (set !== null) all.push(`${set.match} != ${set.name}`)
     }
   }
-  if (side.ports.length + side.portSets.length === 0) ports = ['']
+  if (side.ports.length + side.portSets.length === 0) ports = [[]]
   return { all, ports }
 }
 
 /** ICMP type and code; the negation of a pair is two alternatives. */
-function icmpMatches(rule: Rule): string[] {
+function icmpMatches(rule: PolicyRule): string[][] {
   const name = rule.protocol === 58 ? 'icmpv6' : 'icmp'
   const { icmp, notIcmp } = rule
   const positive: string[] = []
@@ -114,9 +114,12 @@ function icmpMatches(rule: Rule): string[] {
     positive.push(`${name} type ${icmp.type}`)
     if (icmp.code !== null) positive.push(`${name} code ${icmp.code}`)
   }
-  if (notIcmp?.type == null) return [positive.join(' ')]
+  if (notIcmp?.type == null) return [positive]
   const other = `${name} type != ${notIcmp.type}`
-  if (notIcmp.code === null) return [[...positive, other].join(' ')]
-  const otherCode = `${name} type ${notIcmp.type} ${name} code != ${notIcmp.code}`
-  return [other, otherCode].map((text) => [...positive, text].join(' '))
+  if (notIcmp.code === null) return [[...positive, other]]
+  const otherCode = [`${name} type ${notIcmp.type}`, `${name} code != ${notIcmp.code}`]
+  return [
+    [...positive, other],
+    [...positive, ...otherCode],
+  ]
 }

@@ -5,16 +5,16 @@ import {
   noMatch,
   type Policy,
   type PolicyRef,
+  type Rule as PolicyRule,
   profileTier,
-  type Rule,
 } from '@margay/schemas'
 import type { NodePolicy } from '../dataplane/dataplane.ts'
-import { baseChains, nflogGroups, workloadInterfaces } from './base-chains.ts'
+import { baseChains, baseSets, nflogGroups, workloadInterfaces } from './base-chains.ts'
 import { failsafeChain, hostChains } from './host-chains.ts'
 import { accept, clearMarks, pass } from './marks.ts'
 import { matchLines } from './match.ts'
 import { logPrefix, type RuleHit, shortHash } from './names.ts'
-import { type Chain, dispatchMap, type Ruleset } from './ruleset.ts'
+import { type Chain, dispatchMap, type Rule, type Ruleset } from './ruleset.ts'
 import { createSetCollector } from './sets.ts'
 
 /** Log prefix of packets to a service before DNAT, by which denied connections learn what was addressed. */
@@ -73,29 +73,29 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
   }
   const firstPacket = 'ct original packets 1'
 
-  function ruleLines(ref: PolicyRef, rule: Rule, direction: Direction): string[] {
+  function ruleLines(ref: PolicyRef, rule: PolicyRule, direction: Direction): Rule[] {
     const matches = matchLines(rule, model, sets)
     const hit: RuleHit = { direction, action: rule.action, ref, ruleIndex: rule.index }
     switch (rule.action) {
       case 'deny':
-        return matches.map((match) => statement(match, log(hit), 'drop'))
+        return matches.map((match) => [...match, log(hit), 'drop'])
       case 'log':
-        return matches.map((match) => statement(match, firstPacket, log(hit)))
+        return matches.map((match) => [...match, firstPacket, log(hit)])
       default: {
         if (matches.length === 0) return []
         // A pass inside a profile leads nowhere: the next profile is asked.
-        if (rule.action === 'pass' && ref.kind === 'profile') return matches.map((match) => statement(match, 'return'))
+        if (rule.action === 'pass' && ref.kind === 'profile') return matches.map((match) => [...match, 'return'])
         const bit = rule.action === 'allow' ? accept : pass
         return [
-          ...matches.map((match) => statement(match, `meta mark set meta mark | ${bit}`)),
-          statement(`meta mark & ${bit} != 0`, firstPacket, log(hit)),
-          statement(`meta mark & ${bit} != 0`, 'return'),
+          ...matches.map((match) => [...match, `meta mark set meta mark | ${bit}`]),
+          [`meta mark & ${bit} != 0`, firstPacket, log(hit)],
+          [`meta mark & ${bit} != 0`, 'return'],
         ]
       }
     }
   }
 
-  function policyChain(ref: PolicyRef, id: string, rules: readonly Rule[], direction: Direction): string {
+  function policyChain(ref: PolicyRef, id: string, rules: readonly PolicyRule[], direction: Direction): string {
     const name = `${ref.kind === 'profile' ? 'pr' : 'po'}-${direction === 'ingress' ? 'in' : 'out'}-${shortHash(id)}`
     if (!chains.has(name)) {
       chains.set(name, { hook: null, rules: rules.flatMap((rule) => ruleLines(ref, rule, direction)) })
@@ -105,21 +105,17 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
   }
 
   /** The enforced policies of a tier, at least one, and what becomes of packets that none of them decided. */
-  function tierLines({ tier, policies }: GoverningTier, direction: Direction): string[] {
+  function tierLines({ tier, policies }: GoverningTier, direction: Direction): Rule[] {
     const last = policies.at(-1) as Policy
-    const lines: string[] = []
+    const lines: Rule[] = []
     for (const policy of policies) {
       selecting.add(policy.id)
       const chain = policyChain(policy.ref, policy.id, policy[direction], direction)
-      lines.push(`meta mark & ${pass} == 0 jump ${chain}`, `meta mark & ${accept} != 0 return`)
+      lines.push([`meta mark & ${pass} == 0`, `jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
     const hit: RuleHit = { direction, action: tier.defaultAction, ref: last.ref, ruleIndex: -1 }
     const unmatched = `meta mark & ${pass} == 0`
-    lines.push(
-      tier.defaultAction === 'deny'
-        ? statement(unmatched, log(hit), 'drop')
-        : statement(unmatched, firstPacket, log(hit)),
-    )
+    lines.push(tier.defaultAction === 'deny' ? [unmatched, log(hit), 'drop'] : [unmatched, firstPacket, log(hit)])
     return lines
   }
 
@@ -136,20 +132,23 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
     ])
     const name = `${direction === 'ingress' ? 'to' : 'from'}-${shortHash(identity)}`
     if (chains.has(name)) return name
-    const lines = ['ct state established,related accept', 'ct state invalid drop']
-    if (endpoint.kind === 'hep') lines.push(`jump ${failsafeChain(direction)}`)
+    const lines: Rule[] = [
+      ['ct state established,related', 'accept'],
+      ['ct state invalid', 'drop'],
+    ]
+    if (endpoint.kind === 'hep') lines.push([`jump ${failsafeChain(direction)}`])
     else if (direction === 'egress') {
-      if (!options.allowVxlan) lines.push('udp dport 4789 drop')
-      if (!options.allowIpip) lines.push('meta l4proto 4 drop')
+      if (!options.allowVxlan) lines.push(['meta l4proto 17', 'th dport 4789', 'drop'])
+      if (!options.allowIpip) lines.push(['meta l4proto 4', 'drop'])
     }
-    lines.push(clearMarks, ...tiers.flatMap((tier) => [...tierLines(tier, direction), clearMarks]))
+    lines.push([clearMarks], ...tiers.flatMap((tier) => [...tierLines(tier, direction), [clearMarks]]))
     for (const profileName of endpoint.profiles) {
       const profile = model.profile(profileName)
       if (profile === null) continue
       const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], direction)
-      lines.push(`jump ${chain}`, `meta mark & ${accept} != 0 return`)
+      lines.push([`jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
-    lines.push(statement(log({ direction, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }), 'drop'))
+    lines.push([log({ direction, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }), 'drop'])
     chains.set(name, { hook: null, rules: lines })
     return name
   }
@@ -165,11 +164,12 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
     rules: ([4, 6] as const).flatMap((family) => {
       const name = sets.addressList('services', options.serviceIps, family)
       if (name === null) return []
-      const match = `iifname "${workloadInterfaces}" ct state new ${family === 4 ? 'ip' : 'ip6'} daddr ${name}`
+      const match = [`iifname "${workloadInterfaces}"`, 'ct state new', `${family === 4 ? 'ip' : 'ip6'} daddr ${name}`]
       // To both groups: each keeps its own order, and the verdicts must come after it.
-      return [nflogGroups.egress, nflogGroups.ingress].map(
-        (group) => `${match} log prefix "${servicePrefix}" group ${group} snaplen 80`,
-      )
+      return [nflogGroups.egress, nflogGroups.ingress].map((group) => [
+        ...match,
+        `log prefix "${servicePrefix}" group ${group} snaplen 80`,
+      ])
     }),
   })
   return {
@@ -177,9 +177,10 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
       chains,
       sets: new Map([
         ...sets.sets,
+        ...baseSets,
         ['to-workloads', dispatchMap('ifname', maps.ingress)],
         ['from-workloads', dispatchMap('ifname', maps.egress)],
-        ...host.maps,
+        ...host.sets,
       ]),
     },
     hits,
@@ -190,5 +191,3 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
 
 /** How the rules of a profile are cited. */
 const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier: profileTier, namespace: null, name })
-
-const statement = (...parts: string[]) => parts.filter(Boolean).join(' ')

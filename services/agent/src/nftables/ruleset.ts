@@ -1,17 +1,20 @@
 /**
  * The content of the table `inet margay` as data: what the renderer wants, and what the applier believes the kernel holds.
- * Rules are single nft statements, one line each.
+ * Nothing in it is anonymous: a fixed list is a named set as well.
  */
 export interface Ruleset {
   readonly chains: ReadonlyMap<string, Chain>
   readonly sets: ReadonlyMap<string, NamedSet>
 }
 
-/** A chain and its rules, as nft reads them. */
+/** A rule as nft statements in their order, as in `['meta l4proto 6', 'th dport @p-45', 'drop']`; joined with blanks it is the text that nft reads. */
+export type Rule = readonly string[]
+
+/** A chain and its rules. */
 export interface Chain {
   /** `type filter hook forward priority filter; policy accept;` on a base chain, null on others. */
   readonly hook: string | null
-  readonly rules: readonly string[]
+  readonly rules: readonly Rule[]
 }
 
 /** A set, or a verdict map (then each element has a verdict). */
@@ -27,6 +30,14 @@ export interface NamedSet {
 
 /** The table that holds everything Margay programs. */
 export const table = 'inet margay'
+
+/** A set whose elements never change. */
+export const fixedSet = (type: string, elements: readonly string[]): NamedSet => ({
+  kind: 'set',
+  spec: `type ${type};`,
+  interval: false,
+  elements: new Map(elements.map((element) => [element, ''])),
+})
 
 /** A map from a key, as in `ifname`, to the chain that goes on. */
 export const dispatchMap = (key: string, elements: ReadonlyMap<string, string>): NamedSet => ({

@@ -1,7 +1,7 @@
 import type { AddressSet, PortRange } from '@margay/schemas'
 import { canonicalNetworks, type Family, familyOf } from './cidr.ts'
 import { shortHash } from './names.ts'
-import type { NamedSet } from './ruleset.ts'
+import { fixedSet, type NamedSet } from './ruleset.ts'
 
 /**
  * Collects the sets that rules refer to. Lists of ports and networks are named after their content, so that a list used
@@ -11,6 +11,8 @@ export interface SetCollector {
   readonly sets: ReadonlyMap<string, NamedSet>
   /** Match text for a list of ports, as in `80` or `@p-0123456789abcdef`; null when the list is empty. */
   ports(ranges: readonly PortRange[]): string | null
+  /** Name of the set of protocols that have ports. */
+  portedProtocols(): string
   /** Match text for networks of one family; `none` when none of them is of this family, `all` when everything matches. */
   networks(nets: readonly string[], family: Family): string
   /** Name of an address set in one family; null when it has no member of this family. */
@@ -20,6 +22,9 @@ export interface SetCollector {
 }
 
 const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
+
+/** TCP, UDP, SCTP and UDP-Lite. */
+const portedProtocols = fixedSet('inet_proto', ['6', '17', '132', '136'])
 
 /** Makes an empty collector. */
 export function createSetCollector(): SetCollector {
@@ -55,6 +60,10 @@ export function createSetCollector(): SetCollector {
       const texts = mergeRanges(ranges).map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
       if (texts.length === 1) return texts[0] as string
       return define(`p-${shortHash(texts.join(','))}`, 'type inet_service; flags interval;', texts)
+    },
+    portedProtocols() {
+      sets.set('ported', portedProtocols)
+      return '@ported'
     },
     networks(nets, family) {
       const texts = canonicalNetworks(nets, family)

@@ -1,11 +1,11 @@
-import { type NamedSet, type Ruleset, table } from './ruleset.ts'
+import { type NamedSet, type Rule, type Ruleset, table } from './ruleset.ts'
 
 /**
  * What the kernel is believed to hold. Rules or elements that are not known (just listed at the start) are null:
  * they will be flushed and written again.
  */
 export interface KernelState {
-  readonly chains: ReadonlyMap<string, readonly string[] | null>
+  readonly chains: ReadonlyMap<string, readonly Rule[] | null>
   readonly sets: ReadonlyMap<
     string,
     { readonly kind: NamedSet['kind']; readonly elements: NamedSet['elements'] | null }
@@ -44,9 +44,9 @@ export function transactions(kernel: KernelState, wanted: Ruleset): string[] {
     if (set.kind === 'map' && !kernel.sets.has(name)) change.push(`add map ${table} ${name} { ${set.spec} }`)
   for (const [name, { rules }] of wanted.chains) {
     const present = kernel.chains.get(name)
-    if (present !== undefined && present !== null && sameLines(present, rules)) continue
+    if (present !== undefined && present !== null && sameRules(present, rules)) continue
     if (present !== undefined) change.push(`flush chain ${table} ${name}`)
-    change.push(...rules.map((rule) => `add rule ${table} ${name} ${rule}`))
+    change.push(...rules.map((rule) => `add rule ${table} ${name} ${rule.join(' ')}`))
   }
   for (const [name, set] of wanted.sets) {
     if (set.kind === 'set' && !kernel.sets.has(name)) continue
@@ -70,8 +70,10 @@ export function transactions(kernel: KernelState, wanted: Ruleset): string[] {
     .map((lines, index) => `${[...(index === 0 ? tableFirst : []), ...lines].join('\n')}\n`)
 }
 
-const sameLines = (a: readonly string[], b: readonly string[]) =>
-  a.length === b.length && a.every((line, index) => line === b[index])
+const sameRules = (a: readonly Rule[], b: readonly Rule[]) =>
+  a.length === b.length && a.every((rule, index) => sameRule(rule, b[index] as Rule))
+
+const sameRule = (a: Rule, b: Rule) => a.length === b.length && a.every((statement, index) => statement === b[index])
 
 /** Differences of one set; everything when its content is unknown, or when it holds intervals, which are replaced as a whole. */
 function elementChanges(name: string, present: NamedSet['elements'] | null | undefined, set: NamedSet): string[] {

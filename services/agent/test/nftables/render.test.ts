@@ -74,7 +74,7 @@ test('rendering twice gives the same text, and every log prefix stands for a rul
   const { ruleset, hits } = rendered(base)
   expect(rendered(base).ruleset).toEqual(ruleset)
   const prefixes = [...ruleset.chains.values()]
-    .flatMap(({ rules }) => rules)
+    .flatMap(({ rules }) => rules.map((rule) => rule.join(' ')))
     .flatMap((rule) => /log prefix "([^"]+)" group [12]/.exec(rule)?.[1] ?? [])
   expect(prefixes.length).toBeGreaterThan(5)
   expect(new Set(prefixes)).toEqual(new Set(hits.keys()))
@@ -108,7 +108,7 @@ spec:
 `
   const { ruleset, domainRules } = rendered(domains)
   expect(domainRules).toBe(1)
-  const texts = [...ruleset.chains.values()].flatMap(({ rules }) => rules)
+  const texts = [...ruleset.chains.values()].flatMap(({ rules }) => rules.flat())
   expect(texts.filter((rule) => rule.includes('APE0|default|gnp|-|out'))).toEqual([])
 })
 
@@ -116,7 +116,7 @@ test('nothing that a user writes reaches nft as text', () => {
   const { ruleset } = rendered(base)
   for (const [name, { rules }] of ruleset.chains) {
     expect(name).toMatch(/^[a-z0-9-]+$/)
-    for (const rule of rules) {
+    for (const rule of rules.flat()) {
       expect(rule).not.toMatch(/[\n;]/)
       for (const [, prefix] of rule.matchAll(/prefix "([^"]*)"/g)) expect(prefix).toMatch(/^[A-Za-z0-9_.|-]{1,127}$/)
     }

@@ -9,7 +9,9 @@ const set = (elements: string[], interval = false): NamedSet => ({
   elements: new Map(elements.map((e) => [e, ''])),
 })
 const ruleset = (chains: Record<string, string[]>, sets: Record<string, NamedSet> = {}): Ruleset => ({
-  chains: new Map(Object.entries(chains).map(([name, rules]) => [name, { hook: null, rules }])),
+  chains: new Map(
+    Object.entries(chains).map(([name, rules]) => [name, { hook: null, rules: rules.map((rule) => rule.split(' ')) }]),
+  ),
   sets: new Map(Object.entries(sets)),
 })
 
