@@ -2,6 +2,7 @@ import type { TierSpec } from '../resources/kinds/tier.ts'
 import { completeResource, keyOf, kindOf } from '../resources/kinds.ts'
 import type { Resource, ResourceKey } from '../resources/resource.ts'
 import { flattenCalicoPolicy } from './calico-policy.ts'
+import { createChangeFeed } from './change-feed.ts'
 import { flattenClusterPolicy } from './cluster-policy.ts'
 import { type Compiled, compileProfile, domainKey } from './compile.ts'
 import { createEndpointStore } from './endpoint-store.ts'
@@ -55,7 +56,16 @@ export interface ClusterOptions {
 /** Makes an empty cluster; resources come and go with `apply` and `remove`. */
 export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): Cluster {
   const index = createSelectionIndex()
-  const endpoints = createEndpointStore(index, impliedProfiles ? impliedProfile : () => null)
+  const feed = createChangeFeed(
+    {
+      endpoints: () => [...endpoints.endpoints()].map(({ key }) => key),
+      policies: () => policies.tiers().flatMap((tier) => tier.policies.map(({ id }) => id)),
+      profiles: () => endpoints.profiles(),
+      sets: () => sets.sets(),
+    },
+    () => sets.settle(),
+  )
+  const endpoints = createEndpointStore(index, impliedProfiles ? impliedProfile : () => null, feed)
   const hosts = createHostSettings()
   const nodeOf = (ip: string): string | null => {
     const owner = endpoints.endpointByIp(ip)
@@ -66,15 +76,22 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     version: endpoints.version,
     isNodeAddress: (ip) => nodeOf(ip) !== null,
   })
-  const sets = createSetRegistry(index, services)
-  const policies = createPolicyStore(index, sets)
+  const sets = createSetRegistry(index, services, feed)
+  const policies = createPolicyStore(index, sets, feed)
   const profiles = new Map<string, CompiledProfile>()
   const applied = new Map<ResourceKey, Applied>()
   const governing = new Map<string, readonly GoverningTier[]>()
   let revision = 0
 
   function changed(): void {
-    if (endpoints.takeDomainChange()) policies.refreshDomains()
+    if (endpoints.takeDomainChange()) {
+      policies.refreshDomains()
+      for (const [name, had] of profiles) {
+        if (had.domains === domainKey(had.compiled)) continue
+        profile(name)
+        feed.profile(name)
+      }
+    }
     governing.clear()
     revision++
   }
@@ -114,7 +131,12 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     const flat = profileOf(resource)
     if (flat !== null) {
       endpoints.putProfile(flat)
-      return () => endpoints.removeProfile(flat.name)
+      // At once, so that the sets of its rules are in use from now on.
+      profile(flat.name)
+      return () => {
+        endpoints.removeProfile(flat.name)
+        profile(flat.name)
+      }
     }
     const item = itemOf(resource)
     if (item !== null) {
@@ -123,7 +145,12 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
       return () => endpoints.remove(key)
     }
     if (services.put(resource)) return () => services.remove(resource)
-    return hosts.put(resource) ? () => hosts.remove(resource) : null
+    if (!hosts.put(resource)) return null
+    feed.settings()
+    return () => {
+      hosts.remove(resource)
+      feed.settings()
+    }
   }
 
   return {
@@ -186,6 +213,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
       return set === null ? outsideIdentity(ip) : networkSetIdentity(set)
     },
     service: (ip, port, protocol) => services.at(canonicalAddress(ip), port, protocol),
+    follow: feed.follow,
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ChangeFeed } from './change-feed.ts'
 import { createNetworkSetIndex } from './identities.ts'
 import { canonicalAddress, parseAddress } from './ip.ts'
 import type { Item } from './item.ts'
@@ -13,6 +14,8 @@ export interface EndpointStore {
   putProfile(profile: FlatProfile): void
   removeProfile(name: string): void
   profile(name: string): FlatProfile | null
+  /** Names of the profiles that resources make. */
+  profiles(): Iterable<string>
   indexed(key: string): IndexedItem | null
   endpoint(key: string): Endpoint | null
   endpoints(): Iterable<Endpoint>
@@ -32,7 +35,11 @@ interface Claim {
 }
 
 /** Makes an empty store that keeps the index of selectors up to date. `imply` gives profiles that no resource makes. */
-export function createEndpointStore(index: SelectionIndex, imply: (name: string) => FlatProfile | null): EndpointStore {
+export function createEndpointStore(
+  index: SelectionIndex,
+  imply: (name: string) => FlatProfile | null,
+  feed: Pick<ChangeFeed, 'endpoint' | 'profile'>,
+): EndpointStore {
   const claims = new Map<string, Map<string, Claim>>()
   const keyOfSource = new Map<string, string>()
   const profiles = new Map<string, FlatProfile>()
@@ -70,6 +77,7 @@ export function createEndpointStore(index: SelectionIndex, imply: (name: string)
     if (item.domains.length > 0) domainsChanged = true
     if (item.endpoint === null) return
     version++
+    feed.endpoint(item.key)
     endpoints.set(item.key, {
       key: item.key,
       kind: item.kind as Endpoint['kind'],
@@ -109,6 +117,7 @@ export function createEndpointStore(index: SelectionIndex, imply: (name: string)
       return
     }
     version++
+    feed.endpoint(key)
     endpoints.delete(key)
     if (item.kind === 'wep') removeFrom(byNamespace, item.namespace as string, key)
     for (const ip of item.nets) {
@@ -160,12 +169,16 @@ export function createEndpointStore(index: SelectionIndex, imply: (name: string)
     putProfile(given) {
       const before = profile(given.name)
       profiles.set(given.name, given)
+      feed.profile(given.name)
       if (JSON.stringify(before?.labels) !== JSON.stringify(given.labels)) inherit(given.name)
     },
     removeProfile(name) {
-      if (profiles.delete(name)) inherit(name)
+      if (!profiles.delete(name)) return
+      feed.profile(name)
+      inherit(name)
     },
     profile,
+    profiles: () => profiles.keys(),
     indexed: (key) => index.get(key),
     endpoint: (key) => endpoints.get(key) ?? null,
     endpoints: () => endpoints.values(),

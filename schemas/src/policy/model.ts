@@ -215,14 +215,15 @@ export interface SetDelta {
  * something that is derived from the model works only on what is named here.
  */
 export interface ModelChanges {
-  /** Keys of endpoints that came, went or changed, or that other policies select than before. */
+  /** Keys of endpoints that came, went or changed, or that other policies govern than before, or in another order. */
   readonly endpoints: ReadonlySet<string>
   /** Ids of policies that came, went, changed or moved. A set's members are no part of a policy. */
   readonly policies: ReadonlySet<string>
+  /** Names of profiles whose resource came, went or changed. */
   readonly profiles: ReadonlySet<string>
   /** Sets in use whose members changed (a new set has all of them added); null when no rule uses the set any more. */
   readonly sets: ReadonlyMap<SetId, SetDelta | null>
-  /** Tiers came, went, moved or have another default action. */
+  /** Tiers came, went, moved or have another default action: what governs any endpoint may be in another order. */
   readonly tiers: boolean
   /** Settings and addresses of nodes. */
   readonly settings: boolean
@@ -264,6 +265,8 @@ export interface PolicyModel {
   identify(ip: string, from: Endpoint | null): Identity
   /** The service at an address and port before DNAT. */
   service(ip: string, port: number, protocol: number): ServicePort | null
+  /** A new follower of what changes. Each is told everything on its own account. */
+  follow(): ModelFollower
 }
 
 /** One hit of a trace: `<index>|<tier>|<policy>|<action>|<ruleIndex>` (spec 4.2.4). */

@@ -1,4 +1,5 @@
 import { builtInTiers } from '../resources/kinds/tier.ts'
+import type { ChangeFeed } from './change-feed.ts'
 import { type Compiled, compilePolicy, domainKey } from './compile.ts'
 import { type FlatPolicy, policyId } from './flat-policy.ts'
 import type { Direction, GoverningTier, Policy, PolicyKind, Stage, Tier } from './model.ts'
@@ -43,7 +44,11 @@ const enforcedKinds: Partial<Record<PolicyKind, PolicyKind>> = { snp: 'np', sgnp
 const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Makes an empty store over an index of selectors and a registry of address sets. */
-export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): PolicyStore {
+export function createPolicyStore(
+  index: SelectionIndex,
+  sets: SetRegistry,
+  feed: Pick<ChangeFeed, 'policy' | 'endpoint' | 'tiers'>,
+): PolicyStore {
   const heads = new Map(builtIn.map((head) => [head.name, head]))
   const entries = new Map<string, Entry>()
   const bySelection = new Map<Selection, Set<Entry>>()
@@ -72,8 +77,14 @@ export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): Pol
     const had = entries.get(id)
     if (had === undefined) return
     entries.delete(id)
+    tell(had)
     unlink(had)
     sorted = null
+  }
+
+  function tell({ compiled, selection }: Entry): void {
+    feed.policy(compiled.value.id)
+    for (const { item } of selection.members) if (item.endpoint !== null) feed.endpoint(item.key)
   }
 
   const order = (): Sorted => {
@@ -87,12 +98,14 @@ export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): Pol
   return {
     putTier(tier) {
       heads.set(tier.name, tier)
+      feed.tiers()
       sorted = null
     },
     removeTier(name) {
       const fixed = builtIn.find((head) => head.name === name)
       if (fixed === undefined) heads.delete(name)
       else heads.set(name, fixed)
+      feed.tiers()
       sorted = null
     },
     put(flat) {
@@ -102,6 +115,7 @@ export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): Pol
       remove(id)
       entries.set(id, entry)
       link(entry)
+      tell(entry)
       sorted = null
     },
     remove,
@@ -111,6 +125,7 @@ export function createPolicyStore(index: SelectionIndex, sets: SetRegistry): Pol
         if (domainSelections.length === 0 || domainKey(entry.compiled) === entry.domains) continue
         Object.assign(entry, compiledEntry(entry.flat))
         for (const hold of holds) hold.release()
+        feed.policy(entry.compiled.value.id)
         sorted = null
       }
     },

@@ -1,4 +1,5 @@
 import { createAddressSet } from './address-set.ts'
+import type { ChangeFeed } from './change-feed.ts'
 import { canonicalCidrs } from './ip.ts'
 import type { AddressSet, SetId } from './model.ts'
 import type { Selection, SelectionIndex } from './selection-index.ts'
@@ -19,6 +20,10 @@ export interface SetRegistry {
   /** Addresses and ports behind a service, or its addresses alone. */
   service(service: { namespace: string; name: string }, type: AddressSet['type'], holds: Hold[]): SetId
   get(id: SetId): AddressSet | null
+  /** The sets in use. */
+  sets(): Iterable<AddressSet>
+  /** Tells the feed which members came and went. */
+  settle(): void
 }
 
 interface Entry {
@@ -28,19 +33,28 @@ interface Entry {
   readonly version: () => number
   readonly members: () => ReadonlySet<string>
   current: { readonly version: number; readonly set: AddressSet } | null
+  /** Members that the feed was told. */
+  told: ReadonlySet<string>
 }
 
 const everything = parseSelector('all()')
 
+const none: ReadonlySet<string> = new Set()
+
 /** Makes an empty registry. */
-export function createSetRegistry(index: SelectionIndex, services: ServiceDirectory): SetRegistry {
+export function createSetRegistry(
+  index: SelectionIndex,
+  services: ServiceDirectory,
+  feed: Pick<ChangeFeed, 'member' | 'setCame' | 'setGone'>,
+): SetRegistry {
   const entries = new Map<SetId, Entry>()
 
-  function hold(id: SetId, holds: Hold[], make: () => Omit<Entry, 'users' | 'current'>): void {
+  function hold(id: SetId, holds: Hold[], make: () => Omit<Entry, 'users' | 'current' | 'told'>): void {
     let entry = entries.get(id)
     if (entry === undefined) {
-      entry = { ...make(), users: 0, current: null }
+      entry = { ...make(), users: 0, current: null, told: none }
       entries.set(id, entry)
+      feed.setCame(id)
     }
     const held = entry
     held.users++
@@ -48,6 +62,7 @@ export function createSetRegistry(index: SelectionIndex, services: ServiceDirect
       release() {
         if (--held.users > 0) return
         entries.delete(id)
+        feed.setGone(id, held.told)
       },
     })
   }
@@ -90,19 +105,31 @@ export function createSetRegistry(index: SelectionIndex, services: ServiceDirect
       }))
       return id
     },
-    get(id) {
-      const entry = entries.get(id)
-      if (entry === undefined) return null
-      const version = entry.version()
-      if (entry.current?.version !== version) {
-        const members = entry.members()
-        const had = entry.current?.set
-        const set =
-          had !== undefined && sameMembers(had.members, members) ? had : createAddressSet(id, entry.type, members)
-        entry.current = { version, set }
+    get,
+    sets: () => [...entries.keys()].map((id) => get(id)).filter((set) => set !== null),
+    settle() {
+      for (const [id, entry] of entries) {
+        const { members } = get(id) as AddressSet
+        if (members === entry.told) continue
+        for (const member of entry.told) if (!members.has(member)) feed.member(id, member, false)
+        for (const member of members) if (!entry.told.has(member)) feed.member(id, member, true)
+        entry.told = members
       }
-      return entry.current.set
     },
+  }
+
+  function get(id: SetId): AddressSet | null {
+    const entry = entries.get(id)
+    if (entry === undefined) return null
+    const version = entry.version()
+    if (entry.current?.version !== version) {
+      const members = entry.members()
+      const had = entry.current?.set
+      const set =
+        had !== undefined && sameMembers(had.members, members) ? had : createAddressSet(id, entry.type, members)
+      entry.current = { version, set }
+    }
+    return entry.current.set
   }
 }
 

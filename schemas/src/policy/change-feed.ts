@@ -1,0 +1,143 @@
+import type { ModelChanges, ModelFollower, SetDelta, SetId } from './model.ts'
+
+/** Where the parts of a model tell what they change. */
+export interface ChangeFeed {
+  endpoint(key: string): void
+  policy(id: string): void
+  profile(name: string): void
+  member(set: SetId, member: string, isMember: boolean): void
+  /** No rule uses the set any more; `members` are those it had, and no longer change. */
+  setGone(set: SetId, members: Iterable<string>): void
+  /** A rule uses a set that none used; its members are told one by one. */
+  setCame(set: SetId): void
+  tiers(): void
+  settings(): void
+  follow(): ModelFollower
+}
+
+/** What everything is named by that a follower sees first. */
+export interface Everything {
+  endpoints(): Iterable<string>
+  policies(): Iterable<string>
+  profiles(): Iterable<string>
+  sets(): Iterable<{ readonly id: SetId; readonly members: ReadonlySet<string> }>
+}
+
+interface Delta extends SetDelta {
+  readonly added: Set<string>
+  readonly removed: Set<string>
+  /** Members of the set when its last user went; null while it is in use. */
+  gone: Iterable<string> | null
+}
+
+interface Pending {
+  readonly endpoints: Set<string>
+  readonly policies: Set<string>
+  readonly profiles: Set<string>
+  readonly sets: Map<SetId, Delta>
+  tiers: boolean
+  settings: boolean
+}
+
+/** Makes a feed without followers; `everything` is asked for the first `take` of each, `settle` before every one. */
+export function createChangeFeed(everything: Everything, settle: () => void = () => {}): ChangeFeed {
+  const followers = new Set<Pending>()
+
+  function deltaOf({ sets }: Pending, id: SetId): Delta {
+    let delta = sets.get(id)
+    if (delta === undefined) {
+      delta = { added: new Set(), removed: new Set(), gone: null }
+      sets.set(id, delta)
+    }
+    return delta
+  }
+
+  return {
+    endpoint(key) {
+      for (const { endpoints } of followers) endpoints.add(key)
+    },
+    policy(id) {
+      for (const { policies } of followers) policies.add(id)
+    },
+    profile(name) {
+      for (const { profiles } of followers) profiles.add(name)
+    },
+    member(id, member, isMember) {
+      for (const follower of followers) {
+        const delta = deltaOf(follower, id)
+        const [to, from] = isMember ? [delta.added, delta.removed] : [delta.removed, delta.added]
+        if (!from.delete(member)) to.add(member)
+      }
+    },
+    setGone(id, members) {
+      for (const follower of followers) deltaOf(follower, id).gone = members
+    },
+    setCame(id) {
+      for (const follower of followers) {
+        const delta = deltaOf(follower, id)
+        // It was away and is back between two looks: what it had then is gone, and what it has now is told next.
+        for (const member of delta.gone ?? []) if (!delta.added.delete(member)) delta.removed.add(member)
+        delta.gone = null
+      }
+    },
+    tiers() {
+      for (const follower of followers) follower.tiers = true
+    },
+    settings() {
+      for (const follower of followers) follower.settings = true
+    },
+    follow() {
+      let pending: Pending | null = null
+      let isStopped = false
+
+      function begin(): ModelChanges {
+        const sets = [...everything.sets()].map(
+          ({ id, members }) => [id, { added: new Set(members), removed: new Set<string>() }] as const,
+        )
+        return {
+          endpoints: new Set(everything.endpoints()),
+          policies: new Set(everything.policies()),
+          profiles: new Set(everything.profiles()),
+          sets: new Map(sets),
+          tiers: true,
+          settings: true,
+        }
+      }
+
+      return {
+        take() {
+          settle()
+          const taken = pending === null ? begin() : changesOf(pending)
+          if (pending !== null) followers.delete(pending)
+          pending = nothing()
+          if (!isStopped) followers.add(pending)
+          return taken
+        },
+        stop() {
+          isStopped = true
+          if (pending !== null) followers.delete(pending)
+        },
+      }
+    },
+  }
+}
+
+function nothing(): Pending {
+  return {
+    endpoints: new Set(),
+    policies: new Set(),
+    profiles: new Set(),
+    sets: new Map(),
+    tiers: false,
+    settings: false,
+  }
+}
+
+function changesOf({ sets, ...changes }: Pending): ModelChanges {
+  const told = new Map<SetId, SetDelta | null>()
+  for (const [id, { added, removed, gone }] of sets) {
+    if (gone !== null) told.set(id, null)
+    else told.set(id, { added, removed })
+  }
+  return { ...changes, sets: told }
+}
