@@ -1,5 +1,5 @@
 /** Number of single-letter edits (a swap of neighbours counts as one) between two words. */
-function distance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
   const at = (i: number, j: number) => rows[i]?.[j] ?? Number.POSITIVE_INFINITY
   for (let i = 1; i <= a.length; i++) {
@@ -19,7 +19,7 @@ export function closest(word: string, known: Iterable<string>): string | null {
   let best: string | null = null
   let least = word.length <= 4 ? 2 : 3
   for (const candidate of known) {
-    const edits = distance(word.toLowerCase(), candidate.toLowerCase())
+    const edits = editDistance(word.toLowerCase(), candidate.toLowerCase())
     if (edits < least) {
       least = edits
       best = candidate
