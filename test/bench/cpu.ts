@@ -12,8 +12,13 @@ export function cpuSeconds(pid: number): number {
 }
 
 /** Largest resident memory of a process so far, MiB. */
-export function peakMemory(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+export const peakMemory = (pid: number): number => memory(pid, /^VmHWM:\s+(\d+) kB/m)
+
+/** Resident memory of a process now, MiB. */
+export const residentMemory = (pid: number): number => memory(pid, /^VmRSS:\s+(\d+) kB/m)
+
+function memory(pid: number, line: RegExp): number {
+  return Number(line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 }
 
 /** The middle value. */

@@ -15,15 +15,16 @@ export interface TestService {
   kill(): Promise<void>
 }
 
-/** Starts `services/<name>/src/main.ts` with its home folder and waits until it is ready. */
+/** Starts a service (its sources, or what `npm run build` made of them) with its home folder and waits until it is ready. */
 export async function startService(
   name: string,
   home: string,
   env: Readonly<Record<string, string>> = {},
+  form: 'sources' | 'build' = 'sources',
 ): Promise<TestService> {
-  const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url))
-  const child: ChildProcess = fork(main, [], {
-    execArgv: ['--import', 'tsx', '--conditions=source'],
+  const main = form === 'build' ? 'dist/main.js' : 'src/main.ts'
+  const child: ChildProcess = fork(fileURLToPath(new URL(`../../services/${name}/${main}`, import.meta.url)), [], {
+    execArgv: form === 'build' ? [] : ['--import', 'tsx', '--conditions=source'],
     env: { ...process.env, MARGAY_HOME: home, MARGAY_REPORT__LEVEL: 'error', ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
