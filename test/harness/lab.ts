@@ -12,7 +12,7 @@ import type { LabNode, LabPlan, LabPod } from '@margay/lab/manifests/plan'
 import { publishedResources } from '@margay/lab/manifests/published'
 import type { Contact } from '@margay/lab/network'
 import { kernelObstacle, runTrial } from '@margay/lab/prerequisites'
-import { parseDestination, requirePod } from '@margay/lab/target'
+import { parseDestination, requirePod, requireSource } from '@margay/lab/target'
 import type { Resource } from '@margay/schemas'
 import { runCommand } from './product.ts'
 
@@ -45,7 +45,7 @@ export interface TestLab {
   readonly resources: readonly Resource[]
   /** A pod by `ns/name` or `ns/workload`. Throws when there is none. */
   pod(name: string): LabPod
-  /** One fresh connection from a pod to `ns/pod:port`, `ns/service:port`, `host:port` or `ip:port`. */
+  /** One fresh connection from a pod, or `internet/ip`, to `ns/pod:port`, `ns/service:port`, `host:port` or `ip:port`. */
   probe(
     source: string,
     destination: string,
@@ -100,7 +100,7 @@ export async function startLab(options: LabOptions): Promise<TestLab> {
     pod,
     probe(source, destination, { protocol = 'tcp', timeoutMs = 1000 } = {}) {
       const { host, port } = parseDestination(lab.plan, destination)
-      return network.connect(pod(source), { scheme: protocol, host, port, timeoutMs })
+      return network.connect(requireSource(lab.plan, source), { scheme: protocol, host, port, timeoutMs })
     },
     exec: (name, ...command) => runCommand('ip', ['netns', 'exec', pod(name).netns, ...command]),
     add: (text) => lab.add(text, 'test'),

@@ -1,6 +1,7 @@
 import { MargayError, messageOf } from '@margay/kit/errors'
 import type { EventLog } from '@margay/kit/event-log'
 import type { createOperationsServer } from '@margay/kit/http'
+import { internetOf } from './kernel/topology.ts'
 import type { Lab } from './lab.ts'
 import { type LabPod, podKey } from './manifests/plan.ts'
 import { type Flush, type ProbeRequest, probe } from './probe.ts'
@@ -45,6 +46,7 @@ export function controlRoutes(deps: {
         mode: lab.network.mode,
         ...(reason === undefined ? {} : { reason }),
         nodes: nodes.map(({ name, netns, ip }) => ({ name, netns: lab.network.mode === 'kernel' ? netns : null, ip })),
+        internet: { netns: lab.network.mode === 'kernel' ? internetOf(id) : null },
         pods: lab.plan.pods.map(podStatus),
         notes: [...deps.notes, ...notes],
       }

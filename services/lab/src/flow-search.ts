@@ -2,10 +2,11 @@ import { linesOf } from '@margay/kit/blocks'
 import type { EventLog } from '@margay/kit/event-log'
 import { type FlowEvent, flow, topicOf } from '@margay/schemas'
 import type { LabPod } from './manifests/plan.ts'
+import type { Source } from './target.ts'
 
 /** The connection whose flow record is looked for. */
 export interface Sought {
-  readonly source: LabPod
+  readonly source: Pick<Source, 'ip' | 'pod'>
   readonly protocol: 'tcp' | 'udp'
   readonly sourcePort: number | null
   /** Where it may have arrived, after translation. */
@@ -69,7 +70,9 @@ function isOf(event: FlowEvent, sought: Sought): boolean {
   const isSource =
     event.source_ip != null
       ? event.source_ip === source.ip
-      : event.source_namespace === source.namespace && event.source_name_aggr === nameAggr(source)
+      : source.pod === null
+        ? event.source_type === 'net' || event.source_type === 'ns'
+        : event.source_namespace === source.pod.namespace && event.source_name_aggr === nameAggr(source.pod)
   if (!isSource) return false
   if (event.dest_ip != null) return sought.arrivals.some(({ ip, port }) => ip === event.dest_ip && isPort(port, event))
   if (!sought.arrivals.some(({ port }) => isPort(port, event))) return false

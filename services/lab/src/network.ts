@@ -1,12 +1,14 @@
 import type { Component } from '@margay/kit/component'
 import type { LabPlan } from './manifests/plan.ts'
 
-/** Who makes a connection: a pod, or a node. */
+/** Who makes a connection: a pod, a node, or a machine of the outside world. */
 export interface Caller {
   readonly netns: string
   /** Namespace whose services short names mean. */
   readonly namespace: string
   readonly ip: string
+  /** It has other addresses too, so the connection must be told to leave from `ip`. */
+  readonly isBound?: boolean
 }
 
 /** Where a connection goes. */

@@ -6,11 +6,11 @@ import { askSocket } from '@margay/kit/socket'
 import type { FlowEvent } from '@margay/schemas'
 import { openFlowSearch } from './flow-search.ts'
 import type { Lab } from './lab.ts'
-import { arrivals, parseDestination, requirePod } from './target.ts'
+import { arrivals, parseDestination, requireSource } from './target.ts'
 
 /** One connection to try. */
 export interface ProbeRequest {
-  /** `ns/pod`, or `ns/workload`. */
+  /** `ns/pod`, `ns/workload`, or `internet/ip`. */
   readonly source: string
   /** `ns/pod:port`, `ns/service:port`, `host:port` or `ip:port`. */
   readonly destination: string
@@ -40,7 +40,7 @@ const connectTimeoutMs = 1000
 /** Kernel and agent need this long at least to tell of a connection. */
 const pauseMs = 100
 
-/** Opens one fresh connection from inside a pod and finds the flow record that decided it. Throws LAB_POD_UNKNOWN, LAB_REQUEST_INVALID. */
+/** Opens one fresh connection from a pod or from outside and finds the flow record that decided it. Throws LAB_POD_UNKNOWN, LAB_REQUEST_INVALID. */
 export async function probe(
   asked: ProbeRequest,
   deps: { readonly lab: Lab; readonly log: EventLog | null; readonly flush: Flush; readonly now: () => number },
@@ -49,7 +49,7 @@ export async function probe(
   const protocol = (asked.protocol ?? 'tcp').toLowerCase()
   if (protocol !== 'tcp' && protocol !== 'udp')
     throw new MargayError('LAB_REQUEST_INVALID', `${protocol} cannot be probed: use tcp or udp`, { status: 400 })
-  const source = requirePod(lab.plan, asked.source)
+  const source = requireSource(lab.plan, asked.source)
   const destination = parseDestination(lab.plan, asked.destination)
   const waitMs = Math.min(60_000, Math.max(0, asked.waitFlowMs ?? 3000))
   const startedAt = now()
@@ -57,10 +57,12 @@ export async function probe(
   try {
     // A new interval begins, so that the record tells of this connection and not of earlier ones.
     if (search !== null) await flush()
-    const contact = await lab.network.connect(
-      { netns: source.netns, namespace: source.namespace, ip: source.ip },
-      { scheme: protocol, host: destination.host, port: destination.port, timeoutMs: connectTimeoutMs },
-    )
+    const contact = await lab.network.connect(source, {
+      scheme: protocol,
+      host: destination.host,
+      port: destination.port,
+      timeoutMs: connectTimeoutMs,
+    })
     let flow: FlowEvent | null = null
     if (search !== null && contact.address !== null) {
       const at = arrivals(lab.plan, contact.address, destination.port)

@@ -1,6 +1,8 @@
 import { isIPv4 } from 'node:net'
 import { MargayError } from '@margay/kit/errors'
+import { internetOf } from './kernel/topology.ts'
 import { type LabPlan, type LabPod, podKey } from './manifests/plan.ts'
+import type { Caller } from './network.ts'
 
 /** What the other end of a probe may be called. */
 export interface Destination {
@@ -27,6 +29,26 @@ export function requirePod(plan: LabPlan, name: string): LabPod {
   throw new MargayError('LAB_POD_UNKNOWN', `no pod ${name} in the lab: \`margay lab status\` lists them`, {
     status: 404,
   })
+}
+
+/** Who probes: a pod, or a machine of the outside world. */
+export type Source =
+  | (Caller & { readonly pod: LabPod })
+  /** It has an address that a LabInternet gives; it asks no name server. */
+  | (Caller & { readonly pod: null })
+
+/** Reads the source of a probe: `ns/pod`, `ns/workload` or `internet/ADDRESS`. Throws LAB_POD_UNKNOWN. */
+export function requireSource(plan: LabPlan, name: string): Source {
+  const [namespace, ip = ''] = name.split('/')
+  if (namespace === 'internet' && isIPv4(ip)) {
+    if (!plan.internet.hosts.some(({ address }) => address === ip))
+      throw new MargayError('LAB_POD_UNKNOWN', `nobody has the address ${ip} outside: a LabInternet must give it`, {
+        status: 404,
+      })
+    return { pod: null, netns: internetOf(plan.id), namespace: 'default', ip, isBound: true }
+  }
+  const pod = requirePod(plan, name)
+  return { pod, netns: pod.netns, namespace: pod.namespace, ip: pod.ip }
 }
 
 /**

@@ -94,6 +94,21 @@ describe.skipIf(labObstacle !== null)('a lab in the kernel', () => {
     expect(await lab.probe('shop/client', '10.96.77.77:80')).toMatchObject({ ok: false, error: 'refused' })
   })
 
+  it('lets machines outside call, each from its own address', async () => {
+    const node = lab.nodes[0]
+    const nft = (...args: string[]) => runCommand('ip', ['netns', 'exec', node?.netns as string, 'nft', ...args])
+    await nft('add table ip seen')
+    await nft('add chain ip seen input { type filter hook prerouting priority -400; }')
+    for (const { address } of lab.plan.internet.hosts.slice(0, 2)) {
+      await nft(`add rule ip seen input ip saddr ${address} counter`)
+      expect(await lab.probe(`internet/${address}`, `${node?.ip}:30080`)).toMatchObject({ ok: true })
+      expect(await lab.probe(`internet/${address}`, `${node?.ip}:22`)).toMatchObject({ ok: true })
+    }
+    const { stdout } = await nft('list', 'table', 'ip', 'seen')
+    expect([...stdout.matchAll(/packets (\d+)/g)].map(([, count]) => Number(count) > 4)).toEqual([true, true])
+    await nft('delete table ip seen')
+  })
+
   it('resolves names over the wire, and reaches the outside world and nothing else', async () => {
     expect(await lab.probe('shop/client', 'www.google.com:443')).toMatchObject({ ok: true })
     expect(await lab.probe('shop/client', 'api.twilio.com:443')).toMatchObject({

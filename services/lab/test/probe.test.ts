@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { readBundle } from '../src/bundle.ts'
 import { bestOf, type Sought } from '../src/flow-search.ts'
 import { makePlan } from '../src/manifests/plan.ts'
-import { arrivals, parseDestination, requirePod } from '../src/target.ts'
+import { arrivals, parseDestination, requirePod, requireSource } from '../src/target.ts'
 
 const plan = makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2 })
 const frontend = requirePod(plan, 'default/frontend')
@@ -36,9 +36,23 @@ describe('the destination of a probe', () => {
   })
 })
 
+describe('the source of a probe', () => {
+  it('is a pod, or a machine outside at an address that is given to it', () => {
+    expect(requireSource(plan, 'dev/centos')).toMatchObject({ pod: centos, ip: centos.ip, netns: centos.netns })
+    const [host] = plan.internet.hosts
+    expect(requireSource(plan, `internet/${host?.address}`)).toMatchObject({
+      pod: null,
+      ip: host?.address,
+      netns: 'tst-internet',
+    })
+    expect(() => requireSource(plan, 'internet/192.0.2.250')).toThrow(/nobody has the address 192\.0\.2\.250/)
+    expect(() => requireSource(plan, 'internet/nothing')).toThrow(/no pod internet\/nothing/)
+  })
+})
+
 describe('the record of a probe', () => {
   const sought: Sought = {
-    source: centos,
+    source: { ip: centos.ip, pod: centos },
     protocol: 'tcp',
     sourcePort: 40_000,
     arrivals: [{ ip: frontend.ip, port: 8080 }],
@@ -69,6 +83,17 @@ describe('the record of a probe', () => {
   it('is the denial when it was not', () => {
     const deny = event({ action: 'deny' })
     expect(best([event({}), deny, event({ reporter: 'dst' })], false)).toEqual({ flow: deny, isFinal: true })
+  })
+
+  it('of a machine outside is told by its address, or by its not being a pod where addresses are left out', () => {
+    const outside = { ip: '198.51.100.10', pod: null }
+    const find = (event: FlowEvent) => bestOf([event], { ...sought, source: outside }, 1000)?.flow ?? null
+    const own = event({ reporter: 'dst', source_ip: '198.51.100.10' })
+    expect(find(own)).toBe(own)
+    expect(find(event({ reporter: 'dst' }))).toBeNull()
+    const merged = event({ reporter: 'dst', source_ip: null, source_type: 'net', source_name_aggr: 'pub' })
+    expect(find(merged)).toBe(merged)
+    expect(find({ ...merged, source_type: 'wep' })).toBeNull()
   })
 
   it('is not one of an interval that began before the probe, if there is another', () => {

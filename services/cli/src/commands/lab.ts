@@ -21,6 +21,8 @@ interface LabPod {
 interface LabStatus {
   mode: string
   reason?: string
+  nodes: { name: string; netns: string | null }[]
+  internet: { netns: string | null }
   pods: LabPod[]
   notes?: string[]
 }
@@ -73,20 +75,22 @@ export function addLabCommands(program: Command, context: Context): void {
     })
 
   lab
-    .command('exec <pod> <command...>')
-    .usage('<namespace>/<pod> -- COMMAND [ARG...]')
-    .description('run a program in the network of a pod; its exit code is passed through')
+    .command('exec <place> <command...>')
+    .usage('<namespace>/<pod> | <node> | internet -- COMMAND [ARG...]')
+    .description(
+      'run a program in the network of a pod, of a node or of the outside world; its exit code is passed through',
+    )
     .passThroughOptions()
-    .action(async (pod: string, command: string[]) => {
-      const found = await callSocket<{ netns?: string | null }>(socket, 'GET', `/pods/${podPath(pod)}`)
-      if (!found.netns)
+    .action(async (place: string, command: string[]) => {
+      const netns = await netnsOf(socket, place)
+      if (netns === null)
         throw new MargayError(
           'LAB_SIMULATED',
           'the lab is simulated: there is no network to run a program in. Start it as root with nftables installed',
         )
       // Options of the program are not ours, so the separator arrives with them.
       const program = command[0] === '--' ? command.slice(1) : command
-      const child = spawn('ip', ['netns', 'exec', found.netns, ...program], { stdio: 'inherit' })
+      const child = spawn('ip', ['netns', 'exec', netns, ...program], { stdio: 'inherit' })
       context.setExit(
         await new Promise<number>((resolve, reject) => {
           child.once('error', reject)
@@ -97,7 +101,7 @@ export function addLabCommands(program: Command, context: Context): void {
 
   lab
     .command('probe <source> <destination>')
-    .usage('<namespace>/<pod> <namespace>/<pod>:PORT | NAME:PORT | IP:PORT')
+    .usage('<namespace>/<pod> | internet/IP  <namespace>/<pod>:PORT | NAME:PORT | IP:PORT')
     .description('open one fresh connection and tell the verdict and the rule that decided it; exits 1 when denied')
     .option('-p, --protocol <protocol>', 'tcp or udp', 'tcp')
     .option('--wait <ms>', 'how long to wait for the flow record', '3000')
@@ -141,6 +145,16 @@ export function addLabCommands(program: Command, context: Context): void {
         for (const note of answer.notes ?? []) context.talk(note)
       })
   }
+}
+
+/** The network namespace of a pod, a node or the outside world; null when the lab is simulated. */
+async function netnsOf(socket: string, place: string): Promise<string | null> {
+  if (place.includes('/'))
+    return (await callSocket<{ netns: string | null }>(socket, 'GET', `/pods/${podPath(place)}`)).netns
+  const { nodes, internet } = await callSocket<LabStatus>(socket, 'GET', '/status')
+  const found = place === 'internet' ? internet : nodes.find(({ name }) => name === place)
+  if (found === undefined) podPath(place)
+  return found?.netns ?? null
 }
 
 function podPath(pod: string): string {

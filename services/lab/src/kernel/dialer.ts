@@ -18,8 +18,9 @@ export function createDialer(deps: {
 }): Dialer {
   const { namespaces, resolver, clock } = deps
 
-  function tcp(netns: string, address: string, target: Target): Promise<Outcome & { at: number }> {
-    const socket = namespaces.within(netns, tcpSocket)
+  function tcp(caller: Caller, address: string, target: Target): Promise<Outcome & { at: number }> {
+    const socket = namespaces.within(caller.netns, tcpSocket)
+    const from = caller.isBound ? { localAddress: caller.ip } : {}
     return new Promise((resolve) => {
       let at: number | null = null
       let sourcePort: number | null = null
@@ -32,7 +33,7 @@ export function createDialer(deps: {
       const timer = setTimeout(() => end(at === null ? 'timed out' : null), target.timeoutMs)
       socket.on('error', (error) => end(at === null ? refusal(error) : null))
       socket.on('close', () => end(at === null ? 'closed' : null))
-      socket.connect({ host: address, port: target.port ?? 0 }, () => {
+      socket.connect({ host: address, port: target.port ?? 0, ...from }, () => {
         at = clock()
         sourcePort = socket.localPort ?? null
         // The answer is read to its end, so that the connection carries bytes both ways.
@@ -44,8 +45,8 @@ export function createDialer(deps: {
     })
   }
 
-  function udp(netns: string, address: string, target: Target): Promise<Outcome & { at: number }> {
-    const socket = namespaces.within(netns, () => udpSocket(0))
+  function udp(caller: Caller, address: string, target: Target): Promise<Outcome & { at: number }> {
+    const socket = namespaces.within(caller.netns, () => udpSocket(0, caller.isBound ? caller.ip : undefined))
     const sourcePort = socket.address().port
     return new Promise((resolve) => {
       const end = (error: string | null) => {
@@ -80,7 +81,7 @@ export function createDialer(deps: {
     if (target.scheme === 'dns') return { ok: true, address, sourcePort: null, latencyMs: clock() - begun, error: null }
     const dialed = clock()
     try {
-      const { at, ...outcome } = await (target.scheme === 'udp' ? udp : tcp)(caller.netns, address, target)
+      const { at, ...outcome } = await (target.scheme === 'udp' ? udp : tcp)(caller, address, target)
       return { ...outcome, address, latencyMs: at - dialed }
     } catch (error) {
       return failed(messageOf(error), address)

@@ -19,9 +19,9 @@ export function tcpServer(port: number, serve: (socket: Socket) => void): Server
   return server
 }
 
-/** A UDP socket bound to a port; 0 for any. */
-export function udpSocket(port: number): UdpSocket {
+/** A UDP socket bound to a port, 0 for any, of one address or all. */
+export function udpSocket(port: number, address = '0.0.0.0'): UdpSocket {
   const socket = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) })
-  socket.bind({ port, address: '0.0.0.0', exclusive: true })
+  socket.bind({ port, address, exclusive: true })
   return socket
 }
