@@ -1,5 +1,6 @@
 // The one index of the project: what every service and the browser share.
 export * from './config.ts'
+export { answerLine, type Conformance, conformances } from './conformance/answer.ts'
 export * from './dns/aggregate.ts'
 export * from './dns/answered-names.ts'
 export type * from './dns/lookup.ts'

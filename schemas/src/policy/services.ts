@@ -141,7 +141,8 @@ function namedPort(item: Item, name: string, protocol: number): number | null {
   return item.endpoint?.ports.find((port) => port.name === name && port.protocol === protocol)?.port ?? null
 }
 
-function servicePorts({ metadata, spec }: Resource): ServicePort[] {
+/** The ports of a Service resource. */
+export function servicePorts({ metadata, spec }: Resource): ServicePort[] {
   const { clusterIP, clusterIPs, ports = [] } = (spec ?? {}) as ServiceSpec
   const ips = (clusterIPs ?? (clusterIP === undefined ? [] : [clusterIP])).filter((ip) => ip !== '' && ip !== 'None')
   return ports.map(({ name = '', port, targetPort = port, protocol = 'TCP', nodePort }) => ({

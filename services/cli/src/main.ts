@@ -4,6 +4,7 @@ import { kinds, version } from '@margay/schemas'
 import { Command } from 'commander'
 import { createClient } from './client.ts'
 import { addAlertCommands } from './commands/alerts.ts'
+import { addEvalCommands } from './commands/eval.ts'
 import { addEventCommands } from './commands/events.ts'
 import { addLabCommands } from './commands/lab.ts'
 import { addReportCommands } from './commands/reports.ts'
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
     addEventCommands(program, context)
     addAlertCommands(program, context)
     addReportCommands(program, context)
+    addEvalCommands(program)
     addLabCommands(program, context)
     addServiceCommands(program, context)
     program
