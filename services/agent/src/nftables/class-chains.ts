@@ -1,0 +1,21 @@
+import type { Direction, Endpoint, Stage } from '@margay/schemas'
+
+/**
+ * Names the chain that judges the packets of an endpoint in one direction and stage, and sees to it that the chain exists. Endpoints that
+ * share tiers, policies and profiles share it. A base chain (or a map that it asks) jumps or goes to it; what it finds out, it tells
+ * in the mark of the packet and returns:
+ *
+ * - **allowed**: returns with the bit `accept` set. What that means is the caller's to say: the next stage, `accept`, or `notrack` and `accept`.
+ * - **denied**: never returns (dropped, or rejected in the chain `denied` when `RenderOptions.deny` says so).
+ * - **nobody decided**: returns with neither bit. Only `untracked`, `pre-dnat` and `forward` can: the first two know no end of a tier,
+ *   and a host endpoint without forward policy in a direction leaves forwarded packets alone. `normal` always decides.
+ * - **connections that stand** are accepted at once in `normal`, `forward` and `pre-dnat`; packets of no connection are dropped in `normal` and `forward`.
+ *
+ * The chain clears both bits at its start, so what an earlier stage said must be read before; `pass` is no one else's business.
+ * What a stage allowed for good (`untracked`, `pre-dnat`) is kept by the caller in the bit `settled`, which no class chain touches.
+ *
+ * Chains of host endpoints begin, where failsafes apply (`normal`, `pre-dnat`, `untracked`; never `forward`), with `jump` to
+ * `failsafeChain(direction, stage)` of host-chains.ts, whose author defines it; that chain accepts or returns.
+ * Rules of `untracked` policies log nothing: there is no connection whose first packet could be told from others.
+ */
+export type ClassChains = (endpoint: Endpoint, direction: Direction, stage: Stage) => string
