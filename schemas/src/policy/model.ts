@@ -316,6 +316,8 @@ export type Exemption =
   | 'endpoint-to-host'
   /** The port is open on host endpoints whatever policy says. */
   | 'failsafe'
+  /** IPv6 looks for its neighbours. */
+  | 'neighbour-discovery'
 
 /** What was decided about one direction, and how. */
 export interface Judgement {
