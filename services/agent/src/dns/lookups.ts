@@ -1,35 +1,71 @@
 import type { DnsLookup } from '@margay/schemas'
 import { parseIpPacket } from '../flows/ip-packet.ts'
-import { parseDnsMessage } from './message.ts'
+import { type DnsMessage, parseDnsMessage } from './message.ts'
+import { createTcpMessages, parseSegment } from './tcp-messages.ts'
+
+/** A lookup with what its answer says about names. */
+export type SeenLookup = DnsLookup & { readonly message: DnsMessage }
+
+/** What came of one packet: `partial` a segment that completes no message, `lost` one of a stream that cannot be followed. */
+export type DnsPacketResult = 'request' | 'response' | 'partial' | 'lost' | 'malformed'
+
+/** Reads DNS packets, and pairs responses with requests. */
+export interface Lookups {
+  /** Takes a packet from its IP header on, in the order in which they pass; gives the lookups that it completes. */
+  take(packet: Buffer, at: bigint): { readonly result: DnsPacketResult; readonly lookups: readonly SeenLookup[] }
+}
 
 /** Requests that wait for their answer; resolvers give up after a few seconds. */
 const waitingLimit = 20_000
 const patienceNs = 10_000_000_000n
 const udpHeader = 8
+const protocols = { tcp: 6, udp: 17 } as const
 
-/** Pairs requests with responses. Give it every DNS packet in order; it returns a lookup for each response. */
-export function createLookups(): (payload: Buffer, at: bigint) => DnsLookup | 'request' | 'malformed' {
+/** Makes a reader that waits for nothing. Give it requests over UDP, and responses over UDP and TCP. Times are nanoseconds. */
+export function createLookups(): Lookups {
   const waiting = new Map<string, bigint>()
-  return (payload, at) => {
-    const packet = parseIpPacket(payload)
-    if (packet === null || packet.tuple.protocol !== 17) return 'malformed'
-    const message = parseDnsMessage(payload.subarray(packet.transport + udpHeader))
-    if (message === null) return 'malformed'
-    const { source, sourcePort, destination, destinationPort } = packet.tuple
-    if (!message.isResponse) {
-      if (waiting.size >= waitingLimit) waiting.delete(waiting.keys().next().value as string)
-      waiting.set(`${source} ${sourcePort} ${destination} ${message.id}`, at)
-      return 'request'
-    }
-    const key = `${destination} ${destinationPort} ${source} ${message.id}`
-    const asked = waiting.get(key)
-    waiting.delete(key)
-    const elapsed = asked === undefined ? null : at - asked
-    return {
-      client: destination,
-      server: source,
-      message,
-      latency: elapsed === null || elapsed > patienceNs || elapsed < 0n ? null : Number(elapsed),
-    }
+  const streams = createTcpMessages()
+
+  function messagesOf(
+    packet: Buffer,
+    at: number,
+    protocol: number,
+    connection: string,
+  ): readonly Buffer[] | 'lost' | null {
+    if (protocol === protocols.udp) return [packet.subarray(at + udpHeader)]
+    const segment = protocol === protocols.tcp ? parseSegment(connection, packet.subarray(at)) : null
+    return segment === null ? null : streams.take(segment)
+  }
+
+  return {
+    take(bytes, at) {
+      const packet = parseIpPacket(bytes)
+      if (packet === null) return { result: 'malformed', lookups: [] }
+      const { source, sourcePort, destination, destinationPort, protocol } = packet.tuple
+      const connection = `${destination} ${destinationPort} ${source} ${sourcePort}`
+      const messages = messagesOf(bytes.subarray(0, packet.length), packet.transport, protocol, connection)
+      if (messages === null) return { result: 'malformed', lookups: [] }
+      if (messages === 'lost') return { result: 'lost', lookups: [] }
+      const lookups: SeenLookup[] = []
+      let result: DnsPacketResult = 'partial'
+      for (const payload of messages) {
+        const message = parseDnsMessage(payload)
+        if (message === null) return { result: 'malformed', lookups }
+        if (!message.isResponse) {
+          if (waiting.size >= waitingLimit) waiting.delete(waiting.keys().next().value as string)
+          waiting.set(`${source} ${sourcePort} ${destination} ${message.id}`, at)
+          result = 'request'
+          continue
+        }
+        const key = `${destination} ${destinationPort} ${source} ${message.id}`
+        const asked = waiting.get(key)
+        waiting.delete(key)
+        const elapsed = asked === undefined ? -1n : at - asked
+        const latency = elapsed > patienceNs || elapsed < 0n ? null : Number(elapsed)
+        lookups.push({ client: destination, server: source, message, latency })
+        result = 'response'
+      }
+      return { result, lookups }
+    },
   }
 }

@@ -130,18 +130,14 @@ export function createCollector(
   }
 
   function takeDns(capture: DnsCapture): void {
-    const lookup = pair(
-      Buffer.from(capture.payload.buffer, capture.payload.byteOffset, capture.payload.length),
-      capture.at,
-    )
-    if (typeof lookup === 'string') {
-      dnsPackets.inc({ result: lookup })
-      return
+    const payload = Buffer.from(capture.payload.buffer, capture.payload.byteOffset, capture.payload.length)
+    const { result, lookups: seen } = pair.take(payload, capture.at)
+    dnsPackets.inc({ result })
+    for (const lookup of seen) {
+      if (localEndpoint(lookup.client)?.kind !== 'wep') continue
+      answered.add(lookup)
+      lookups.add(lookup, settings())
     }
-    dnsPackets.inc({ result: 'response' })
-    if (localEndpoint(lookup.client)?.kind !== 'wep') return
-    answered.add(lookup)
-    lookups.add(lookup, settings())
   }
 
   const options = { netns: config.netns, bufferBytes }

@@ -28,3 +28,19 @@ export function udpDatagram(sourcePort: number, destinationPort: number, payload
     ...payload,
   )
 }
+
+export function tcpSegment(
+  sourcePort: number,
+  destinationPort: number,
+  sequence: number,
+  payload: Uint8Array,
+  flags = 0x18,
+): Uint8Array {
+  const header = Buffer.alloc(20)
+  header.writeUInt16BE(sourcePort, 0)
+  header.writeUInt16BE(destinationPort, 2)
+  header.writeUInt32BE(sequence, 4)
+  header[12] = 5 << 4
+  header[13] = flags
+  return Uint8Array.of(...header, ...payload)
+}
