@@ -9,6 +9,8 @@ export interface ParsedResource {
   readonly file?: string
   /** 1-based. */
   readonly line: number
+  /** The line on which a member of it stands, 1-based; that of its nearest ancestor in the text when defaults filled it in. */
+  lineAt(path: Path): number
 }
 
 /** What a text held, and what is wrong with it. */
@@ -73,6 +75,7 @@ export function parseResources(text: string, file?: string, options: ParseOption
 
   function take({ value, node, at }: Place): void {
     const line = lineOf(node, at)
+    const place = { ...where, line, lineAt: (path: Path) => lineOf(node, [...at, ...path]) }
     const problem = notAnObject(value)
     if (problem !== null) {
       problems.push({
@@ -88,13 +91,13 @@ export function parseResources(text: string, file?: string, options: ParseOption
     const resource = value as Resource
     if (kindOf(resource) === null) {
       problems.push({ ...unknownKind(resource), ...where, line: lineOf(node, [...at, 'kind']) })
-      if (options.keepUnknown) resources.push({ resource, ...where, line })
+      if (options.keepUnknown) resources.push({ resource, ...place })
       return
     }
     const found = validateResource(resource)
     for (const one of found) problems.push({ ...one, ...where, line: lineOf(node, [...at, ...parsePath(one.path)]) })
     if (found.some(({ severity }) => severity === 'error')) return
-    resources.push({ resource: completeResource(resource), ...where, line })
+    resources.push({ resource: completeResource(resource), ...place })
   }
 }
 
