@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { configReference, environmentExample } from './config.ts'
 import { errorReference } from './errors.ts'
 import { eventReference } from './events.ts'
+import { lintReference } from './lint.ts'
 
 /** Generated references, by path from the root. */
 export const references: Readonly<Record<string, () => string>> = {
   'services/kit/CONFIG.md': configReference,
   '.env.example': environmentExample,
   'schemas/EVENTS.md': eventReference,
+  'schemas/LINT.md': lintReference,
   'services/ERRORS.md': errorReference,
 }
 

@@ -7,6 +7,7 @@ import { addAlertCommands } from './commands/alerts.ts'
 import { addEvalCommands } from './commands/eval.ts'
 import { addEventCommands } from './commands/events.ts'
 import { addLabCommands } from './commands/lab.ts'
+import { addLintCommands } from './commands/lint.ts'
 import { addReportCommands } from './commands/reports.ts'
 import { addResourceCommands } from './commands/resources.ts'
 import { addServiceCommands } from './commands/services.ts'
@@ -53,6 +54,7 @@ async function main(): Promise<void> {
     addReportCommands(program, context)
     addEvalCommands(program)
     addLabCommands(program, context)
+    addLintCommands(program, context)
     addServiceCommands(program, context)
     program
       .command('kinds')
