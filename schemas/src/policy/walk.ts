@@ -59,13 +59,13 @@ interface Asking {
 function judgeStage(model: PolicyModel, asking: Asking): Verdict | null {
   const { endpoint, direction, stage, mode, packet, trace } = asking
   const tiers = scopeOf(model, endpoint, direction, stage)[mode]
-  tiers: for (const { tier, policies } of tiers) {
+  walk: for (const { tier, policies } of tiers) {
     for (const { ref, staged, [direction]: rules } of policies) {
       const rule = firstDecisive(model, rules, packet)
       if (rule === null) continue
       const action = rule.action as TraceEntry['action']
       trace.push({ index: trace.length, ref, staged, action, ruleIndex: rule.index })
-      if (action === 'pass') continue tiers
+      if (action === 'pass') continue walk
       return action
     }
     if (stage === 'untracked' || stage === 'pre-dnat') continue
