@@ -9,6 +9,8 @@ import {
   flow,
   keyOf,
   parseResources,
+  type Resource,
+  type ResourceKey,
   resourcesTopic,
   topicOf,
 } from '@margay/schemas'
@@ -21,6 +23,8 @@ export interface TestCluster {
   /** Creates or replaces resources, as the API does. */
   apply(yaml: string): Promise<void>
   remove(yaml: string): Promise<void>
+  /** Writes resources as they are; a key alone deletes. */
+  put(resources: readonly (Resource | { readonly key: ResourceKey })[]): Promise<void>
   startAgent(node: TestNode, options?: { readonly uninstall?: boolean }): Promise<RunningAgent>
   /** Everything logged so far. */
   flows(): FlowEvent[]
@@ -36,21 +40,26 @@ export function createTestCluster(): TestCluster {
   const log = createMemoryLog()
   let version = 0
 
-  async function publish(yaml: string, isRemoval: boolean): Promise<void> {
-    const { resources, problems } = parseResources(yaml)
-    const errors = problems.filter(({ severity }) => severity === 'error')
-    if (errors.length > 0) throw new Error(errors.map((e) => `${e.path}: ${e.message}`).join('\n'))
-    for (const { resource } of resources) {
+  async function put(resources: readonly (Resource | { readonly key: ResourceKey })[]): Promise<void> {
+    for (const resource of resources) {
       version += 1
+      const isGone = !('metadata' in resource)
       await log.append([
         {
           topic: resourcesTopic,
-          key: keyOf(resource),
-          value: isRemoval ? null : Buffer.from(JSON.stringify({ object: resource })),
+          key: isGone ? (resource.key as ResourceKey) : keyOf(resource),
+          value: isGone ? null : Buffer.from(JSON.stringify({ object: resource })),
           headers: { [versionHeader]: String(version) },
         },
       ])
     }
+  }
+
+  async function publish(yaml: string, isRemoval: boolean): Promise<void> {
+    const { resources, problems } = parseResources(yaml)
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    if (errors.length > 0) throw new Error(errors.map((e) => `${e.path}: ${e.message}`).join('\n'))
+    await put(resources.map(({ resource }) => (isRemoval ? { key: keyOf(resource) } : resource)))
   }
 
   function events<E>(topic: string): E[] {
@@ -58,6 +67,7 @@ export function createTestCluster(): TestCluster {
   }
 
   return {
+    put,
     apply: (yaml) => publish(yaml, false),
     remove: (yaml) => publish(yaml, true),
     flows: () => events<FlowEvent>(topicOf(flow)),
