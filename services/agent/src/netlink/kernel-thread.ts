@@ -16,8 +16,8 @@ export interface KernelThread {
 /** Workers run from the sources in development and from the build otherwise, as this very file does. */
 const fromSources = import.meta.url.endsWith('.ts')
 
-/** Starts a worker file. Node does not hand a TypeScript loader down to workers, so those of the sources load tsx first. */
-function startWorker(name: string, workerData: unknown): Worker {
+/** Starts a worker file of this folder. Node does not hand a TypeScript loader down to workers, so those of the sources load tsx first. */
+export function startWorker(name: string, workerData: unknown): Worker {
   if (!fromSources) return new Worker(new URL(`./${name}-worker.js`, import.meta.url), { workerData, name })
   const file = JSON.stringify(new URL(`./${name}-worker.ts`, import.meta.url).href)
   const tsx = JSON.stringify(

@@ -1,5 +1,6 @@
 import { MargayError } from '@margay/kit/errors'
 import koffi from 'koffi'
+import { loadLibc } from './libc.ts'
 import { decodeMessages, errorOf, flags, types } from './message.ts'
 
 /**
@@ -9,37 +10,19 @@ import { decodeMessages, errorOf, flags, types } from './message.ts'
 export interface NetlinkSocket {
   /** True when the kernel gave the receive buffer that was asked for, beyond the system's limit. */
   readonly largeBuffer: boolean
+  readonly fd: number
+  /** Throws NETLINK_FAILED with the error number in its details. */
   send(message: Buffer): void
+  /** Makes room for messages of so many bytes; beyond the system's limit it takes root, and may get less. */
+  growSendBuffer(bytes: number): void
   /** Sends a request that wants an acknowledgement and waits for it. Throws NETLINK_REFUSED. */
   request(message: Buffer, what: string): void
-  /** One datagram, valid until the next call; null after the time-out, `overrun` when the kernel had to drop messages. */
-  receive(): Buffer | null | 'overrun'
+  /**
+   * One datagram, valid until the next call; null after the time-out (at once with `waiting` false), `overrun` when the kernel had to drop
+   * messages.
+   */
+  receive(waiting?: boolean): Buffer | null | 'overrun'
   close(): void
-}
-
-interface Libc {
-  socket(domain: number, type: number, protocol: number): number
-  bind(fd: number, address: Uint8Array, length: number): number
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
-  send(fd: number, message: Uint8Array, length: number, flags: number): number
-  recv(fd: number, buffer: Uint8Array, length: number, flags: number): number
-  close(fd: number): number
-}
-
-let libc: Libc | undefined
-
-function load(): Libc {
-  if (libc !== undefined) return libc
-  const library = koffi.load('libc.so.6')
-  libc = {
-    socket: library.func('int socket(int, int, int)'),
-    bind: library.func('int bind(int, const void *, uint32_t)'),
-    setsockopt: library.func('int setsockopt(int, int, int, const void *, uint32_t)'),
-    send: library.func('int64_t send(int, const void *, size_t, int)'),
-    recv: library.func('int64_t recv(int, void *, size_t, int)'),
-    close: library.func('int close(int)'),
-  } as unknown as Libc
-  return libc
 }
 
 const AF_NETLINK = 16
@@ -47,9 +30,15 @@ const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
 const NETLINK_NETFILTER = 12
 const SOL_SOCKET = 1
+const SO_SNDBUF = 7
 const SO_RCVBUF = 8
 const SO_RCVTIMEO = 20
+const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
+const SOL_NETLINK = 270
+const NETLINK_CAP_ACK = 10
+const NETLINK_EXT_ACK = 11
+const MSG_DONTWAIT = 0x40
 const EINTR = 4
 const EAGAIN = 11
 const ENOBUFS = 105
@@ -62,11 +51,15 @@ export function openNetlink(options: {
   readonly groups: number
   readonly timeoutMs: number
   readonly bufferBytes: number
+  /** Errors come without the message that they are about, and with the place in it that was wrong. */
+  readonly explainErrors?: boolean
 }): NetlinkSocket {
-  const c = load()
+  const c = loadLibc()
   const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)
   const failed = (call: string) =>
-    new MargayError('NETLINK_FAILED', `${call} on a netfilter socket failed (errno ${koffi.errno()}): run as root`)
+    new MargayError('NETLINK_FAILED', `${call} on a netfilter socket failed (errno ${koffi.errno()}): run as root`, {
+      details: { errno: koffi.errno() },
+    })
   if (fd < 0) throw failed('socket')
   const address = Buffer.alloc(12)
   address.writeUInt16LE(AF_NETLINK, 0)
@@ -76,18 +69,25 @@ export function openNetlink(options: {
     c.close(fd)
     throw error
   }
-  const size = Buffer.alloc(4)
-  size.writeInt32LE(options.bufferBytes)
-  const largeBuffer = c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) === 0
-  if (!largeBuffer) c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4)
+  function setOption(level: number, name: number, number: number): boolean {
+    const value = Buffer.alloc(4)
+    value.writeInt32LE(number)
+    return c.setsockopt(fd, level, name, value, 4) === 0
+  }
+  const largeBuffer = setOption(SOL_SOCKET, SO_RCVBUFFORCE, options.bufferBytes)
+  if (!largeBuffer) setOption(SOL_SOCKET, SO_RCVBUF, options.bufferBytes)
+  if (options.explainErrors === true) {
+    setOption(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+    setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+  }
   const timeout = Buffer.alloc(16)
   timeout.writeBigInt64LE(BigInt(Math.floor(options.timeoutMs / 1000)), 0)
   timeout.writeBigInt64LE(BigInt((options.timeoutMs % 1000) * 1000), 8)
   c.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, 16)
   const buffer = Buffer.alloc(datagramSize)
 
-  function receive(): Buffer | null | 'overrun' {
-    const length = c.recv(fd, buffer, buffer.length, 0)
+  function receive(waiting = true): Buffer | null | 'overrun' {
+    const length = c.recv(fd, buffer, buffer.length, waiting ? 0 : MSG_DONTWAIT)
     if (length > 0) return buffer.subarray(0, length)
     const errno = koffi.errno()
     if (length === 0 || errno === EAGAIN || errno === EINTR) return null
@@ -101,7 +101,11 @@ export function openNetlink(options: {
 
   return {
     largeBuffer,
+    fd,
     send,
+    growSendBuffer(bytes) {
+      if (!setOption(SOL_SOCKET, SO_SNDBUFFORCE, bytes)) setOption(SOL_SOCKET, SO_SNDBUF, bytes)
+    },
     request(message, what) {
       const sequence = message.readUInt32LE(8)
       message.writeUInt16LE(message.readUInt16LE(6) | flags.ack, 6)

@@ -131,7 +131,7 @@ test('a hostile server fills no more than the bounds, and names that rules want 
   store.replaceSets([set('s', 'wanted.example')])
   store.learn(answer('wanted.example', ['192.0.2.1'], 3600), 0)
   const ips = Array.from({ length: 100 }, (_, i) => `198.51.100.${i}`)
-  for (let i = 0; i < 1000; i += 1) {
+  for (let i = 0; i < 200; i += 1) {
     store.learn(answer(`x${i}.evil.example`, ips, 2 ** 31), i)
     store.learn(
       {
@@ -147,7 +147,7 @@ test('a hostile server fills no more than the bounds, and names that rules want 
   store.learn(answer('wanted.example', ['192.0.2.2'], 3600), 1000)
   expect(store.size.names).toBeLessThanOrEqual(100)
   expect(store.size.pairs).toBeLessThanOrEqual(200)
-  expect(store.dropped).toBeGreaterThan(1000)
+  expect(store.dropped).toBeGreaterThan(200)
   expect(told.drain()).toEqual({ s: ['192.0.2.1', '192.0.2.2'] })
   store.learn(answer('wanted.example', ips, 3600), 2000)
   expect(told.drain().s).toHaveLength(8)
@@ -233,6 +233,6 @@ test('sets hold at every moment what a simple model says, whatever servers answe
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 120 },
   )
 })
