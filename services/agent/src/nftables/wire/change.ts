@@ -1,3 +1,5 @@
+import type { Rule } from '../ruleset.ts'
+
 /**
  * One step of a transaction on a table, as data. Both writers take it: netlink encodes it, the command prints it.
  * Steps are done in their order, all or none. Rules may name chains and sets that an earlier step of the transaction adds;
@@ -10,7 +12,7 @@ export type TableChange = (
   /** Flushing takes a chain's rules away. Deleting wants it empty, and no rule or element that leads to it. */
   | { readonly type: 'chain'; readonly op: 'flush' | 'delete'; readonly chain: string }
   /** Rules put at the end of a chain, in order. */
-  | { readonly type: 'rules'; readonly chain: string; readonly rules: readonly (readonly string[])[] }
+  | { readonly type: 'rules'; readonly chain: string; readonly rules: readonly Rule[] }
   /** `spec` as in `type ipv4_addr . inet_proto . inet_service; flags interval;`, or `type ifname : verdict;` of a map. */
   | {
       readonly type: 'set'

@@ -1,0 +1,99 @@
+import { actionForms } from './action-statements.ts'
+import { type AttributeWriter, createAttributeWriter } from './attribute-writer.ts'
+import { connectionForms } from './connection-statements.ts'
+import { matchForms } from './match-statements.ts'
+
+/** One nft statement as nf_tables expressions. */
+export interface Statement {
+  readonly bytes: Uint8Array
+  /** Expressions in rules that are about one family of packets, where they differ. */
+  readonly byFamily: ReadonlyMap<number, Uint8Array> | null
+  /** Packets that it is about, which the rule has to ask for before it; 0: any. */
+  readonly family: number
+  readonly protocol: number
+  /** What holds of packets that passed it; 0: nothing new. */
+  readonly tellsFamily: number
+  readonly tellsProtocol: number
+}
+
+/** What a form says of the statement that it wrote; what is absent is 0. */
+export type StatementNote = Partial<Omit<Statement, 'bytes' | 'byFamily'>>
+
+/** A kind of statement: the text that it is written as, and the expressions that it means. Writing gives null when a value is wrong. */
+export interface StatementForm {
+  readonly form: RegExp
+  write(writer: AttributeWriter, groups: Readonly<Record<string, string | undefined>>): StatementNote | null
+  /** As `write`, for packets of one family. */
+  readonly byFamily?: (writer: AttributeWriter, family: number) => void
+}
+
+/** Turns texts of statements into expressions, and remembers those it did last. */
+export interface StatementCompiler {
+  /** Null when the text is no statement of the vocabulary. */
+  compile(text: string): Statement | null
+}
+
+/** Statements remembered: half of them, the least used, make room when there are more. */
+const longestMemory = 131_072
+
+/** How packets are handed to a process: nf_tables' own expression, or the target of xtables where the kernel has no such expression. */
+export type QueueForm = 'native' | 'target'
+
+/** Makes a compiler with an empty memory. */
+export function createStatementCompiler(queue: QueueForm): StatementCompiler {
+  const forms = new Map<string, StatementForm[]>()
+  for (const [word, list] of [...matchForms, ...connectionForms, ...actionForms(queue)])
+    forms.set(word, [...(forms.get(word) ?? []), ...list])
+  const writer = createAttributeWriter(1024)
+  let recent = new Map<string, Statement>()
+  let older = new Map<string, Statement>()
+
+  function written(write: () => unknown): Uint8Array | null {
+    writer.clear()
+    return write() === null ? null : Uint8Array.from(writer.view())
+  }
+
+  function parse(text: string): Statement | null {
+    const space = text.indexOf(' ')
+    for (const { form, write, byFamily } of forms.get(space < 0 ? text : text.slice(0, space)) ?? []) {
+      const match = form.exec(text)
+      if (match === null) continue
+      let note: StatementNote | null = null
+      const bytes = written(() => {
+        note = write(writer, match.groups ?? {})
+        return note
+      })
+      if (bytes === null) return null
+      return {
+        bytes,
+        byFamily:
+          byFamily === undefined
+            ? null
+            : new Map(
+                [2, 10].map((family) => [family, written(() => byFamily(writer, family)) as Uint8Array] as const),
+              ),
+        family: 0,
+        protocol: 0,
+        tellsFamily: 0,
+        tellsProtocol: 0,
+        ...(note as StatementNote | null),
+      }
+    }
+    return null
+  }
+
+  return {
+    compile(text) {
+      const known = recent.get(text)
+      if (known !== undefined) return known
+      const statement = older.get(text) ?? parse(text)
+      if (statement === null) return null
+      if (recent.size >= longestMemory / 2) {
+        older = recent
+        recent = new Map()
+      }
+      recent.set(text, statement)
+      return statement
+    },
+  }
+}
