@@ -10,11 +10,14 @@ import { judgeStation } from './walk.ts'
  */
 export function evaluate(model: PolicyModel, packet: Packet): Evaluation {
   const stations = stationsOf(model, readPacket(packet))
-  const enforced = judgeAll(model, stations, 'enforced')
-  const pending = stations.some((station) => hasPreview(model, station))
-    ? judgeAll(model, stations, 'pending')
-    : enforced
-  return { verdict: isDenied(enforced) ? 'deny' : 'allow', ...enforced, pending }
+  const { egress, ingress, transit } = judgeAll(model, stations, 'enforced')
+  const pending = hasPreview(model, stations) ? judgeAll(model, stations, 'pending') : { egress, ingress, transit }
+  const isDenied =
+    egress?.verdict === 'deny' ||
+    ingress?.verdict === 'deny' ||
+    transit.egress?.verdict === 'deny' ||
+    transit.ingress?.verdict === 'deny'
+  return { verdict: isDenied ? 'deny' : 'allow', egress, ingress, transit, pending }
 }
 
 /** What the stations say, put together. */
@@ -33,11 +36,6 @@ export function judgeAll(model: PolicyModel, stations: readonly Station[], mode:
   return { egress, ingress, transit: { egress: transitEgress, ingress: transitIngress } }
 }
 
-/** True when any of the judgements is Deny. */
-function isDenied({ egress, ingress, transit }: Judgements): boolean {
-  return [egress, ingress, transit.egress, transit.ingress].some((judgement) => judgement?.verdict === 'deny')
-}
-
 /** Two judgements one after the other; the packet does not get beyond a Deny. */
 function both(first: Judgement | null, second: Judgement | null): Judgement | null {
   if (first === null || second === null) return first ?? second
@@ -46,8 +44,11 @@ function both(first: Judgement | null, second: Judgement | null): Judgement | nu
   return { verdict: second.verdict, trace }
 }
 
-/** True when staged policies have a say at a station; most of the time the pending judgement is the enforced one. */
-function hasPreview(model: PolicyModel, { endpoint, exempt, direction, stages }: Station): boolean {
-  if (endpoint === null || exempt !== null) return false
-  return stages.some((stage) => scopeOf(model, endpoint, direction, stage).hasPreview)
+/** True when staged policies have a say at a station; most of the time the pending judgements are the enforced ones. */
+function hasPreview(model: PolicyModel, stations: readonly Station[]): boolean {
+  for (const { endpoint, exempt, direction, stages } of stations) {
+    if (endpoint === null || exempt !== null) continue
+    for (const stage of stages) if (scopeOf(model, endpoint, direction, stage).hasPreview) return true
+  }
+  return false
 }

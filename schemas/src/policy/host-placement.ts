@@ -45,6 +45,7 @@ export function hostEndpointAt(
   { named, rest }: HostPlacement,
   at: { readonly interfaceName?: string | undefined; readonly ip?: string | undefined },
 ): Endpoint | null {
+  if (named.length === 0) return rest
   const { interfaceName, ip } = at
   const hasAddress = ({ ips }: Endpoint) => (ip === undefined ? ips.length > 0 : ips.includes(ip))
   const found =
