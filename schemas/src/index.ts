@@ -1,6 +1,11 @@
 // The one index of the project: what every service and the browser share.
 export * from './config.ts'
 export { answerLine, type Conformance, conformances } from './conformance/answer.ts'
+export * from './conformance/connectivity.ts'
+export * from './conformance/decision.ts'
+export { parseProbe, splitTarget } from './conformance/place-text.ts'
+export type { World } from './conformance/places.ts'
+export * from './conformance/policy.ts'
 export * from './dns/aggregate.ts'
 export * from './dns/answered-names.ts'
 export type * from './dns/lookup.ts'

@@ -9,5 +9,8 @@ export const errors = {
   UP_RUNNING: 'another margay runs in the same home folder',
   USAGE: 'the command line is not understood',
   FILE_UNREADABLE: 'a file or folder given with -f cannot be read',
+  CONNECTIVITY_INVALID:
+    'a file of connectivity tests, or an end of a connection that is asked about, cannot be read or found',
+  RESOURCE_INVALID: 'resources given in files are not valid',
   KIND_UNKNOWN: 'a resource kind is not one that Margay knows',
 } as const

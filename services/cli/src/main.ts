@@ -8,9 +8,11 @@ import { addEvalCommands } from './commands/eval.ts'
 import { addEventCommands } from './commands/events.ts'
 import { addLabCommands } from './commands/lab.ts'
 import { addLintCommands } from './commands/lint.ts'
+import { addPolicyCommands } from './commands/policy.ts'
 import { addReportCommands } from './commands/reports.ts'
 import { addResourceCommands } from './commands/resources.ts'
 import { addServiceCommands } from './commands/services.ts'
+import { addWhyCommand } from './commands/why.ts'
 import type { Context } from './context.ts'
 import { table } from './print/table.ts'
 
@@ -20,6 +22,7 @@ const configExit = 78
 const usageCodes = new Set([
   'USAGE',
   'FILE_UNREADABLE',
+  'CONNECTIVITY_INVALID',
   'KIND_UNKNOWN',
   'LAB_SIMULATED',
   'LAB_UNREACHABLE',
@@ -51,11 +54,13 @@ async function main(): Promise<void> {
     addResourceCommands(program, context)
     addEventCommands(program, context)
     addAlertCommands(program, context)
+    addPolicyCommands(program, context)
     addReportCommands(program, context)
     addEvalCommands(program)
     addLabCommands(program, context)
     addLintCommands(program, context)
     addServiceCommands(program, context)
+    addWhyCommand(program, context)
     program
       .command('kinds')
       .description('list the resource kinds')

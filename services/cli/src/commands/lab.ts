@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { MargayError } from '@margay/kit/errors'
 import type { Command } from 'commander'
 import { callSocket } from '../client.ts'
 import type { Context } from '../context.ts'
 import { joinDocuments, readInput } from '../input.ts'
-import { flowLine, type ShownFlow } from '../print/flow-line.ts'
+import { labSocket, probeLab } from '../lab-probe.ts'
+import { flowLine } from '../print/flow-line.ts'
 import { table } from '../print/table.ts'
 
 interface LabPod {
@@ -27,23 +27,12 @@ interface LabStatus {
   notes?: string[]
 }
 
-interface ProbeResult {
-  source: string
-  destination: string
-  protocol: string
-  port: number
-  verdict: 'allow' | 'deny'
-  latencyMs: number
-  error?: string
-  flow: ShownFlow | null
-}
-
 /** Exit codes beside 0 (success) and 1 (refused or timed out): wrong use begins at 64 (sysexits.h). */
 const usageExit = 64
 
 /** Adds `lab status|exec|probe|add|remove`. */
 export function addLabCommands(program: Command, context: Context): void {
-  const socket = join(context.config.home, 'run', 'lab.sock')
+  const socket = labSocket(context.config.home)
   const lab = program
     .command('lab')
     .description('the small cluster that runs beside Margay: look at it, run programs in its pods, try connections')
@@ -109,7 +98,7 @@ export function addLabCommands(program: Command, context: Context): void {
     .action(
       async (source: string, destination: string, options: { protocol: string; wait: string; output: string }) => {
         podPath(source)
-        const result = await callSocket<ProbeResult>(socket, 'POST', '/probe', {
+        const result = await probeLab(context.config.home, {
           source,
           destination,
           protocol: options.protocol,

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findKind, kindOf, parseResources } from '@margay/schemas'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'margay-policy-'))
+const topology = join(root, 'schemas/test/policy/fixtures/topology.yaml')
+const ladder = (stage: string) => join(root, `test/fixtures/ladder/${stage}.yaml`)
+
+/** An API that knows the resources of the ladder's first stages. */
+const server = createServer((request, response) => {
+  const plural = decodeURIComponent((request.url ?? '').split('/').at(-1) ?? '')
+  const kind = findKind(plural)
+  const items = [topology, ladder('s1'), ladder('s2')]
+    .flatMap((file) => parseResources(readFileSync(file, 'utf8')).resources)
+    .map(({ resource }) => resource)
+    .filter((resource) => kindOf(resource) === kind)
+  response.setHeader('content-type', 'application/json').end(JSON.stringify({ items }))
+})
+
+beforeAll(async () => {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+})
+
+afterAll(() => {
+  server.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function margay(...args: string[]): Promise<{ code: number; output: string; talk: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions=source', main, ...args], {
+    cwd: root,
+    env: {
+      ...process.env,
+      MARGAY_HOME: folder,
+      MARGAY_SERVER: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [output, talk] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (talk += text))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, output, talk }
+}
+
+test('the example of connectivity tests holds', async () => {
+  const { code, output } = await margay('policy', 'test', 'test/fixtures/connectivity/shop.yaml')
+  expect(output).toMatch(/^✓ test\/fixtures\/connectivity\/shop\.yaml: \d+ as expected, 0 different\n$/)
+  expect(code).toBe(0)
+})
+
+test('differences are told with line, connection and what decided, and end in 1', async () => {
+  const file = join(folder, 'wrong.yaml')
+  writeFileSync(
+    file,
+    `resources: [${topology}, ${ladder('s1')}]\ntests:\n  - {from: dev/centos, to: dev/nginx-svc:80, expect: deny}\n`,
+  )
+  const { code, output } = await margay('policy', 'test', file)
+  expect(output).toBe(
+    `✗ ${file}:3: dev/centos → dev/nginx-svc:80\n    expected deny, is allow: profile kns.dev (ingress)\n✗ ${file}: 0 as expected, 1 different\n`,
+  )
+  expect(code).toBe(1)
+  const json = await margay('policy', 'test', '-o', 'json', file)
+  expect(JSON.parse(json.output)).toMatchObject({ file, passed: 0, failed: 1, outcomes: [{ verdict: 'allow' }] })
+})
+
+test('why asks the API for what has a say, and shows both ends and what staged policies would do', async () => {
+  const { code, output } = await margay('why', 'dev/centos', 'dev/nginx-svc:80')
+  expect(output).toContain('dev/centos → dev/nginx-svc:80: ALLOW by profile kns.dev')
+  expect(output).toContain('with staged policies: DENY by end of tier default (staged:default.default-deny)')
+  expect(output).toContain('3|default|staged:default.default-deny|deny|-1')
+  expect(code).toBe(0)
+})
+
+test('why judges by files instead, exits 1 for a denial and 64 for a place that is not there', async () => {
+  const files = ['-f', topology, ladder('s1'), ladder('s4')]
+  const denied = await margay('why', '-o', 'json', 'dev/centos', 'www.google.com:443', ...files)
+  expect(JSON.parse(denied.output)).toMatchObject({
+    verdict: 'deny',
+    egress: { trace: expect.arrayContaining(['3|default|default.default-deny|deny|-1']) },
+    ingress: { exempt: 'outside' },
+  })
+  expect(denied.code).toBe(1)
+  const lost = await margay('why', 'dev/nobody', 'www.google.com:443', ...files)
+  expect(lost.talk).toContain('there is no pod, workload or service dev/nobody')
+  expect(lost.code).toBe(64)
+})
