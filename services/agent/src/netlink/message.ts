@@ -18,7 +18,7 @@ export const flags = { request: 0x1, multi: 0x2, ack: 0x4, dump: 0x300 } as cons
 export const types = { error: 2, done: 3, overrun: 4 } as const
 
 /** Netfilter's subsystems; a message type is `subsystem << 8 | message`. */
-export const subsystems = { conntrack: 1, log: 4, tables: 10 } as const
+export const subsystems = { conntrack: 1, queue: 3, log: 4, tables: 10 } as const
 
 const headerSize = 16
 /** The netfilter header behind netlink's: family, version, resource id. */
