@@ -25,6 +25,7 @@ export interface LintPolicy {
   /** `Kind [namespace/]name`. */
   readonly title: string
   readonly endpoints: readonly Thing[]
+  selects(endpoint: Thing): boolean
 }
 
 /** Everything that rules look at. */
@@ -74,7 +75,8 @@ function policyOf(subject: LintSubject, inventory: Inventory): LintPolicy[] {
   const isCalico = resource.apiVersion.startsWith('projectcalico.org/') && !resource.kind.includes('Kubernetes')
   const endpoints = inventory.select(flat.selector.expression).filter(({ kind }) => kind !== 'ns')
   const spec = isCalico ? ((resource.spec ?? {}) as PolicySpec) : null
-  return [{ subject, flat, spec, title: titleOf(resource), endpoints }]
+  const selected = new Set(endpoints)
+  return [{ subject, flat, spec, title: titleOf(resource), endpoints, selects: (endpoint) => selected.has(endpoint) }]
 }
 
 /** Tiers by order, then name; those that nobody created last. Policies by order, then the text `name/namespace/kind` (spec 14, 3). */

@@ -41,7 +41,7 @@ export function outcomesOf(context: LintContext, endpoint: Thing, direction: Dir
   for (const stage of stagesOf(endpoint, direction)) {
     for (const { policies, endsInDeny } of context.tiers) {
       const scope = policies.filter(
-        (policy) => governs(policy, direction) && actsIn(policy, stage) && policy.endpoints.includes(endpoint),
+        (policy) => governs(policy, direction) && actsIn(policy, stage) && policy.selects(endpoint),
       )
       if (scope.length > 0 && !leaves(scope, stage === 'normal' && endsInDeny, walk)) return walk
     }

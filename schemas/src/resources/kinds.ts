@@ -12,6 +12,7 @@ import { globalReport, globalReportType } from './kinds/report.ts'
 import { globalThreatFeed } from './kinds/threat-feed.ts'
 import { tier } from './kinds/tier.ts'
 import type { Kind, Problem, Resource, ResourceKey } from './resource.ts'
+import { closest } from './spelling.ts'
 
 /** Every kind that Margay knows. Where two share a name, the first is meant when no group is given. */
 export const kinds: readonly Kind[] = [
@@ -118,7 +119,8 @@ export function completeResource(resource: Resource): Resource {
 
 /** The warning about a resource of a kind that Margay does not know. */
 export function unknownKind({ apiVersion, kind }: Pick<Resource, 'apiVersion' | 'kind'>): Problem {
-  const near = findKind(kind)
+  const siblings = kinds.filter((other) => groupOfKind(other) === groupOf(apiVersion)).map((other) => other.kind)
+  const near = findKind(kind) ?? findKind(closest(kind, siblings) ?? '')
   const hint = near === null ? '' : ` (did you mean ${near.apiVersions[0]} ${near.kind}?)`
   return {
     severity: 'warning',

@@ -47,7 +47,7 @@ function isAround(other: LintPolicy, policy: LintPolicy): boolean {
   return (
     governs(other, 'egress') &&
     (implies(policy.flat.selector.expression, other.flat.selector.expression) ||
-      (policy.endpoints.length > 0 && policy.endpoints.every((endpoint) => other.endpoints.includes(endpoint))))
+      (policy.endpoints.length > 0 && policy.endpoints.every((endpoint) => other.selects(endpoint))))
   )
 }
 
@@ -140,8 +140,13 @@ function isIsolation({ flat }: LintPolicy, rule: number): boolean {
 }
 
 /** Without endpoints to try: policies that deny, where no policy at all allows or passes a question. */
-function blockingPolicies({ policies, tiers }: LintContext): Blocked {
+function blockingPolicies(context: LintContext): Blocked {
+  const { policies, tiers } = context
+  const [server] = nameServers(context) as [Thing]
+  const leadsThere = ({ destination: { selector, notSelector } }: FlatRule) =>
+    (selector === null || selector.matches(server.merged)) && notSelector?.matches(server.merged) !== true
   const asks = (rule: FlatRule) =>
+    leadsThere(rule) &&
     rule.action !== 'deny' &&
     rule.action !== 'log' &&
     (rule.protocol === null || rule.protocol === udp || rule.protocol === tcp) &&

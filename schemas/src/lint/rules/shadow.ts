@@ -84,7 +84,7 @@ function hiderOf(rule: FlatRule, policy: LintPolicy, around: Surroundings): Hide
 function groupsOf(endpoints: readonly Thing[], earlier: readonly LintPolicy[]): LintPolicy[][] {
   const groups = new Map<string, LintPolicy[]>()
   for (const endpoint of endpoints) {
-    const selecting = earlier.filter((other) => other.endpoints.includes(endpoint))
+    const selecting = earlier.filter((other) => other.selects(endpoint))
     groups.set(selecting.map((other) => earlier.indexOf(other)).join(), selecting)
   }
   return [...groups.values()]
