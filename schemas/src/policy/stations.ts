@@ -1,4 +1,4 @@
-import { hostEndpointAt, hostPlacement } from './host-placement.ts'
+import { type HostPlacement, hostEndpointAt, hostPlacement } from './host-placement.ts'
 import type { Direction, Endpoint, Exemption, PolicyModel, Stage, Verdict } from './model.ts'
 import { beforeDnat, type ReadPacket } from './read-packet.ts'
 
@@ -72,7 +72,7 @@ function exempt({ packet, source, destination }: Way, reason: Exemption): Statio
 }
 
 /** A workload talks to its own node: pre-DNAT policy of `*`, its egress policy, then what the node's settings say. */
-function toOwnNode({ model, packet, to }: Way, source: Endpoint): Station[] {
+function toOwnNode({ model, packet, destination, to }: Way, source: Endpoint): Station[] {
   const node = to as string
   const hosts = hostPlacement(model, node)
   const common = { early: beforeDnat(packet), late: packet, exempt: null }
@@ -81,7 +81,7 @@ function toOwnNode({ model, packet, to }: Way, source: Endpoint): Station[] {
     stations.push({ ...common, part: 'transitEgress', endpoint: hosts.rest, direction: 'ingress', stages: preDnat })
   stations.push({ ...common, part: 'egress', endpoint: source, direction: 'egress', stages: normal })
   const action = model.endpointToHostAction(node)
-  const host = hostEndpointAt(hosts, { ip: packet.destination.ip })
+  const host = hostOf(hosts, destination, { ip: packet.destination.ip })
   const verdict = action === 'drop' ? 'deny' : 'allow'
   if (host !== null || verdict === 'deny')
     stations.push({
@@ -123,7 +123,7 @@ function acrossNodes(way: Way): Station[] {
         add(route, from, 'transitEgress', host, 'egress', forward)
       }
     } else {
-      const host = hostEndpointAt(hosts, { interfaceName: interfaces?.out, ip: packet.source.ip })
+      const host = hostOf(hosts, source, { interfaceName: interfaces?.out, ip: packet.source.ip })
       add(route, from, 'egress', host, 'egress', fromHost)
     }
   }
@@ -145,11 +145,21 @@ function acrossNodes(way: Way): Station[] {
       add(route, to, 'ingress', destination, 'ingress', normal)
       add(route, to, 'transitIngress', hosts.rest, 'egress', forward)
     } else {
-      const host = hostEndpointAt(hosts, { interfaceName, ip: ip ?? packet.destination.ip })
+      const host = hostOf(hosts, destination, { interfaceName, ip: ip ?? packet.destination.ip })
       add(route, to, 'ingress', host, 'ingress', toHost)
     }
   }
   return route.stations
+}
+
+/** The host endpoint of a process of the node: the one that the model knows for the address, unless the interface is given. */
+function hostOf(
+  hosts: HostPlacement,
+  known: Endpoint | null,
+  at: { readonly interfaceName?: string | undefined; readonly ip: string },
+): Endpoint | null {
+  if (at.interfaceName !== undefined || known === null) return hostEndpointAt(hosts, at)
+  return known.interfaceName === '*' ? (hostEndpointAt(hosts, at) ?? known) : known
 }
 
 function add(

@@ -143,6 +143,10 @@ describe('the simulated lab', () => {
     expect(await probe('dev/centos', 'default/frontend:81')).toMatchObject({ ok: false, error: 'refused' })
     expect(await probe('dev/centos', '198.51.100.99:80')).toMatchObject({ ok: false, error: 'timed out' })
     expect(await probe('dev/centos', 'nowhere.example:80')).toMatchObject({ ok: false, address: null })
-    expect(await probe('dev/centos', `${plan.nodes[1]?.ip}:10250`)).toMatchObject({ ok: true })
+    const own = plan.pods.find(({ namespace, name }) => `${namespace}/${name}` === 'dev/centos')?.node
+    const kubelet = (isOwn: boolean) => `${plan.nodes.find(({ name }) => (name === own) === isOwn)?.ip}:10250`
+    expect(await probe('dev/centos', kubelet(false))).toMatchObject({ ok: true })
+    // What a pod sends to its own node is dropped unless settings say otherwise.
+    expect(await probe('dev/centos', kubelet(true))).toMatchObject({ ok: false, error: 'timed out' })
   })
 })

@@ -43,6 +43,7 @@ test('the node is known by its addresses without a Node resource: what it sends 
   expect(evaluate(model, { ...packet, sourceIp: '192.0.2.1', destinationIp: '10.0.0.1' }).ingress).toEqual({
     verdict: 'allow',
     trace: [],
+    exempt: 'own-host',
   })
   expect(model.identify('10.0.0.1', null)).toMatchObject({ type: 'wep', name: 'web' })
 })
