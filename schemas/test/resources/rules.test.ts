@@ -262,6 +262,16 @@ describe('what is refused, and by which rule', () => {
       'range spec.flowLogsFileAggregationKindForAllowed',
     ],
     [
+      'a rate without a unit of time',
+      make('FelixConfiguration', { logActionRateLimit: '10' }),
+      'rate spec.logActionRateLimit',
+    ],
+    [
+      'an action on denial that does not exist',
+      make('FelixConfiguration', { nftablesFilterDenyAction: 'Refuse' }),
+      'one-of spec.nftablesFilterDenyAction',
+    ],
+    [
       'an exception outside its block',
       k8s({ podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['11.0.0.0/16'] } }] }] }),
       'ip-block-except spec.ingress[0].from[0].ipBlock.except[0]',

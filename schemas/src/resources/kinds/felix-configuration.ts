@@ -94,6 +94,15 @@ const spec = Type.Object(
     failsafeOutboundHostPorts: failsafes(),
     defaultEndpointToHostAction: optional(oneOf(['Drop', 'Return', 'Accept'])),
     dropActionOverride: optional(oneOf(['Drop', 'Accept', 'LogAndDrop', 'LogAndAccept'])),
+    nftablesFilterDenyAction: optional(oneOf(['Drop', 'Reject'])),
+    iptablesFilterDenyAction: optional(oneOf(['Drop', 'Reject'])),
+    disableConntrackInvalidCheck: flag(),
+    logPrefix: text(),
+    logActionRateLimit: text(),
+    logActionRateLimitBurst: count(1),
+    allowVXLANPacketsFromWorkloads: flag(),
+    allowIPIPPacketsFromWorkloads: flag(),
+    vxlanPort: optional(port()),
     captureDir: text(),
     captureMaxSizeBytes: count(1),
     captureRotationSeconds: count(1),
@@ -130,6 +139,19 @@ const failsafesHold: Check = (resource, report) => {
   }
 }
 
+/** `<packets>/<unit>`, as in `10/second`. */
+const rateLimit = /^[1-9]\d{0,5}\/(second|minute|hour|day)$/
+
+const rateHolds: Check = (resource, report) => {
+  const { logActionRateLimit: rate } = specOf(resource)
+  if (rate !== undefined && !rateLimit.test(rate))
+    report.error(
+      ['spec', 'logActionRateLimit'],
+      'rate',
+      `${rate} is no rate; write a number and second, minute, hour or day, as in 10/second`,
+    )
+}
+
 /** `<ip>[:port]`, `[v6]:port` or `k8s-service:[namespace/]name[:port]`. */
 const trustedServer =
   /^(k8s-service:([a-z0-9-]+\/)?[a-z0-9-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?|\d+\.\d+\.\d+\.\d+(:\d{1,5})?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/
@@ -153,5 +175,5 @@ export const felixConfiguration = defineKind({
   apiVersions: calico,
   namespaced: false,
   members: Type.Object({ spec: optional(spec), status: status() }),
-  checks: [selectorHasItsPlace, failsafesHold, serversHold],
+  checks: [selectorHasItsPlace, failsafesHold, rateHolds, serversHold],
 })

@@ -1,6 +1,6 @@
 import type { EndpointToHostAction } from '@margay/schemas'
 import type { HostChains } from './host-chains.ts'
-import { clearMarks, clearMarksIfAny } from './marks.ts'
+import { clearEveryMarkIfAny, clearMarks } from './marks.ts'
 import { type Chain, fixedSet, type NamedSet } from './ruleset.ts'
 
 /** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
@@ -29,6 +29,7 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
         rules: [
           [from, ...neighbourDiscovery],
           [from, 'fib saddr . iif oif missing', 'counter', 'drop'],
+          ...hosts.beforeTracking,
         ],
       },
     ],
@@ -45,9 +46,11 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
             'ct direction reply',
             `log prefix "margay-dns-response" group ${nflogGroups.dns}`,
           ],
+          ...hosts.forwardIn,
           [from, 'jump from-workload'],
           [to, 'jump to-workload'],
-          clearMarksIfAny,
+          ...hosts.forwardOut,
+          clearEveryMarkIfAny,
         ],
       },
     ],

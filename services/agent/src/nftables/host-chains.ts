@@ -1,35 +1,103 @@
-import { type Direction, type Endpoint, type FailsafePort, hasPorts, type PolicyModel } from '@margay/schemas'
+import type { Direction, Endpoint, PolicyModel, Stage } from '@margay/schemas'
 import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { workloadInterfaces } from './base-chains.ts'
 import { familyOf } from './cidr.ts'
-import { clearMarksIfAny } from './marks.ts'
+import type { ClassChains } from './class-chains.ts'
+import { failsafeChains } from './failsafe-chains.ts'
+import { accept, clearEveryMarkIfAny, clearMarks, settled } from './marks.ts'
 import { type Chain, dispatchMap, fixedSet, type NamedSet, type Rule } from './ruleset.ts'
 import type { SetCollector } from './sets.ts'
 
 /**
- * How packets to and from processes of the node get to the chains of host endpoints. Of all interfaces but loopback and those of
- * workloads, a named one goes before `*`. A node without host endpoints has none of this.
+ * How packets get to the chains of host endpoints in each stage (spec 14, 5.2). Of all interfaces but loopback, a named one goes
+ * before `*`, in every stage. A node without host endpoints has none of this, and a stage without policies has no chains.
  */
 export interface HostChains {
   readonly chains: ReadonlyMap<string, Chain>
   readonly sets: ReadonlyMap<string, NamedSet>
-  /** Rules of the input hook. */
+  /** Rules of the hooks that all endpoints share. */
+  readonly beforeTracking: readonly Rule[]
   readonly input: readonly Rule[]
+  /** Before and after the chains of workloads. */
+  readonly forwardIn: readonly Rule[]
+  readonly forwardOut: readonly Rule[]
   /** What decides about packets of workloads to the node, when the node's host endpoints are to. */
   readonly fromWorkload: readonly Rule[]
 }
 
-const noHostChains: HostChains = { chains: new Map(), sets: new Map(), input: [], fromWorkload: [] }
-
-/** The chain of ports that are open whatever policy says. */
-export const failsafeChain = (direction: Direction) => (direction === 'ingress' ? 'failsafe-in' : 'failsafe-out')
+const noHostChains: HostChains = {
+  chains: new Map(),
+  sets: new Map(),
+  beforeTracking: [],
+  input: [],
+  forwardIn: [],
+  forwardOut: [],
+  fromWorkload: [],
+}
 
 /**
  * What a host must hear and say for IPv6 to work on its own links (RFC 4890, 4.4.1): discovery of routers and neighbours, router
  * advertisements, and multicast listening.
  */
 const neighbours = fixedSet('icmpv6_type', ['130', '131', '132', '133', '134', '135', '136', '143'])
-const neighbourDiscovery = ['icmpv6 type @host-neighbours', 'accept']
+const neighbourDiscovery: Rule = ['icmpv6 type @host-neighbours', 'accept']
+
+/** A policy's Allow before DNAT is the last word of the host endpoint. */
+const isUnsettled = `meta mark & ${settled} == 0`
+const settle = [`meta mark & ${accept} != 0`, clearMarks, `meta mark set meta mark | ${settled}`] as const
+
+/** Which packets of a stage are none of a host endpoint's business, and by which interface the others are told apart. */
+interface Entry {
+  readonly stage: Stage
+  readonly direction: Direction
+  readonly chain: string
+  readonly map: string
+  readonly exempt: readonly Rule[]
+}
+
+const isLocal = { ingress: 'iifname "lo"', egress: 'oifname "lo"' } as const
+const isWorkload = { ingress: `iifname "${workloadInterfaces}"`, egress: `oifname "${workloadInterfaces}"` } as const
+
+/** Workloads are policed by their own endpoints, but for what `*` says before DNAT and about forwarded packets. */
+const entries: readonly Entry[] = [
+  {
+    stage: 'untracked',
+    direction: 'ingress',
+    chain: 'untracked-in',
+    map: 'untracked-in-hosts',
+    exempt: [[isLocal.ingress, 'return'], [isWorkload.ingress, 'return'], neighbourDiscovery],
+  },
+  {
+    stage: 'untracked',
+    direction: 'egress',
+    chain: 'untracked-out',
+    map: 'untracked-out-hosts',
+    exempt: [[isLocal.egress, 'return'], [isWorkload.egress, 'return'], neighbourDiscovery],
+  },
+  {
+    stage: 'pre-dnat',
+    direction: 'ingress',
+    chain: 'pre-dnat',
+    map: 'pre-dnat-hosts',
+    exempt: [[isLocal.ingress, 'return'], neighbourDiscovery],
+  },
+  {
+    stage: 'normal',
+    direction: 'ingress',
+    chain: 'to-host',
+    map: 'to-hosts',
+    exempt: [[isLocal.ingress, 'return'], neighbourDiscovery],
+  },
+  {
+    stage: 'normal',
+    direction: 'egress',
+    chain: 'from-host',
+    map: 'from-hosts',
+    exempt: [[isLocal.egress, 'return'], [isWorkload.egress, 'return'], neighbourDiscovery],
+  },
+  { stage: 'forward', direction: 'ingress', chain: 'forward-in', map: 'forward-in-hosts', exempt: [] },
+  { stage: 'forward', direction: 'egress', chain: 'forward-out', map: 'forward-out-hosts', exempt: [] },
+]
 
 export function hostChains(
   {
@@ -37,108 +105,103 @@ export function hostChains(
     model,
     hosts,
   }: Pick<NodePolicy, 'node' | 'hosts'> & {
-    readonly model: Pick<PolicyModel, 'failsafes' | 'endpointToHostAction'>
+    readonly model: Pick<PolicyModel, 'failsafes' | 'endpointToHostAction' | 'governing'>
   },
-  deps: {
-    readonly classChain: (endpoint: Endpoint, direction: Direction) => string
-    readonly sets: SetCollector
-  },
+  deps: { readonly classChain: ClassChains; readonly sets: SetCollector },
 ): HostChains {
   if (hosts.named.size === 0 && hosts.rest === null) return noHostChains
   const { classChain, sets } = deps
+  const chains = failsafeChains((direction) => model.failsafes(direction, node), sets)
+  const maps = new Map<string, NamedSet>()
+
+  /** The verdict on a packet that has met an endpoint's interface; null where the endpoint has no policy at the stage. */
+  function verdict(endpoint: Endpoint | null, { stage, direction }: Entry): string | null {
+    if (endpoint === null) return null
+    const hasPolicies = model
+      .governing(endpoint, direction, stage)
+      .some(({ policies }) => policies.some(({ staged }) => !staged))
+    return stage === 'normal' || hasPolicies ? `goto ${classChain(endpoint, direction, stage)}` : null
+  }
+
+  /** Makes the chain of a stage, which goes on by interface; false when no endpoint has policy there. */
+  function enter(entry: Entry): boolean {
+    const { direction, chain, map, exempt } = entry
+    const rest = verdict(hosts.rest, entry)
+    const named = new Map<string, string>()
+    for (const [name, endpoint] of hosts.named) {
+      // Without policy of its own, an endpoint still goes before `*`.
+      const found = verdict(endpoint, entry) ?? (rest === null ? null : 'return')
+      if (found !== null) named.set(`"${name}"`, found)
+    }
+    if (rest === null && named.size === 0) return false
+    maps.set(map, dispatchMap('ifname', named))
+    const dispatch = `${direction === 'ingress' ? 'iifname' : 'oifname'} vmap @${map}`
+    chains.set(chain, { hook: null, rules: [...exempt, [dispatch], ...(rest === null ? [] : [[rest]])] })
+    return true
+  }
+
+  const present = new Set(entries.filter(enter).map(({ chain }) => chain))
+  const jump = (chain: string, ...when: string[]): Rule[] => (present.has(chain) ? [[...when, `jump ${chain}`]] : [])
+  const base = (hook: string, rules: readonly Rule[]): Chain => ({
+    hook: `type filter hook ${hook}; policy accept;`,
+    rules,
+  })
+
+  if (present.has('untracked-out'))
+    chains.set(
+      'output-before-tracking',
+      base('output priority raw', [clearEveryMarkIfAny, ['jump untracked-out'], [...settle, 'notrack']]),
+    )
+  if (present.has('pre-dnat'))
+    chains.set('before-dnat', base('prerouting priority mangle', [[isUnsettled, 'jump pre-dnat'], [...settle]]))
+  chains.set(
+    'output',
+    base('output priority filter', [
+      ['ct status dnat', 'accept'],
+      ...jump('from-host', ...(present.has('untracked-out') ? [isUnsettled] : [])),
+      clearEveryMarkIfAny,
+    ]),
+  )
+  // The output hook shows the interface of the destination before DNAT; this one shows where the packet really goes.
+  chains.set(
+    'output-after-nat',
+    base('postrouting priority mangle', [
+      ['ct status dnat', 'fib saddr type local', 'jump from-host'],
+      clearEveryMarkIfAny,
+    ]),
+  )
+
   const isAsked = model.endpointToHostAction(node) === 'return'
-  const rest = (direction: Direction) => (hosts.rest === null ? [] : [[`goto ${classChain(hosts.rest, direction)}`]])
-  const byInterface = (direction: Direction) =>
-    dispatchMap(
-      'ifname',
-      new Map([...hosts.named].map(([name, endpoint]) => [`"${name}"`, `goto ${classChain(endpoint, direction)}`])),
-    )
-  const byAddress = (family: 4 | 6) =>
-    dispatchMap(
+  if (isAsked) for (const family of [4, 6] as const) maps.set(`own-addresses-${family}`, byAddress(family))
+
+  /** By the address that a workload sends to, the endpoint that answers for it. */
+  function byAddress(family: 4 | 6): NamedSet {
+    const owners = [...hosts.owners].filter(([ip, endpoint]) => endpoint !== hosts.rest && familyOf(ip) === family)
+    return dispatchMap(
       family === 4 ? 'ipv4_addr' : 'ipv6_addr',
-      new Map(
-        [...hosts.owners]
-          .filter(([ip, endpoint]) => endpoint !== hosts.rest && familyOf(ip) === family)
-          .map(([ip, endpoint]) => [ip, `goto ${classChain(endpoint, 'ingress')}`]),
-      ),
+      new Map(owners.map(([ip, endpoint]) => [ip, `goto ${classChain(endpoint, 'ingress', 'normal')}`])),
     )
-  const failsafes = (direction: Direction): [string, Chain] => [
-    failsafeChain(direction),
-    { hook: null, rules: failsafeLines(model.failsafes(direction, node), direction, sets) },
-  ]
+  }
+
   return {
-    chains: new Map([
-      failsafes('ingress'),
-      failsafes('egress'),
-      [
-        'to-host',
-        {
-          hook: null,
-          rules: [['iifname "lo"', 'return'], neighbourDiscovery, ['iifname vmap @to-hosts'], ...rest('ingress')],
-        },
-      ],
-      [
-        'from-host',
-        {
-          hook: null,
-          rules: [
-            ['oifname "lo"', 'return'],
-            [`oifname "${workloadInterfaces}"`, 'return'],
-            neighbourDiscovery,
-            ['oifname vmap @from-hosts'],
-            ...rest('egress'),
-          ],
-        },
-      ],
-      [
-        'output',
-        {
-          hook: 'type filter hook output priority filter; policy accept;',
-          rules: [['ct status dnat', 'accept'], ['jump from-host'], clearMarksIfAny],
-        },
-      ],
-      // The output hook shows the interface of the destination before DNAT; this one shows where the packet really goes.
-      [
-        'output-after-nat',
-        {
-          hook: 'type filter hook postrouting priority mangle; policy accept;',
-          rules: [['ct status dnat', 'fib saddr type local', 'jump from-host'], clearMarksIfAny],
-        },
-      ],
-    ]),
-    sets: new Map([
-      ['host-neighbours', neighbours],
-      ['to-hosts', byInterface('ingress')],
-      ['from-hosts', byInterface('egress')],
-      ...(isAsked
-        ? ([
-            ['own-addresses-4', byAddress(4)],
-            ['own-addresses-6', byAddress(6)],
-          ] as const)
-        : []),
-    ]),
-    input: [[`iifname != "${workloadInterfaces}"`, 'jump to-host'], clearMarksIfAny],
+    chains,
+    sets: new Map([['host-neighbours', neighbours], ...maps]),
+    beforeTracking: [
+      // A mark that comes with the packet says nothing of ours.
+      clearEveryMarkIfAny,
+      ...jump('untracked-in'),
+      ...(present.has('untracked-in') ? [[...settle, 'notrack']] : []),
+    ],
+    input: [[`iifname != "${workloadInterfaces}"`, isUnsettled, 'jump to-host'], clearEveryMarkIfAny],
+    forwardIn: jump('forward-in', isUnsettled),
+    forwardOut: jump('forward-out'),
     fromWorkload: isAsked
-      ? [['ip daddr vmap @own-addresses-4'], ['ip6 daddr vmap @own-addresses-6'], ...rest('ingress')]
+      ? [
+          [`meta mark & ${settled} != 0`, 'return'],
+          ['ip daddr vmap @own-addresses-4'],
+          ['ip6 daddr vmap @own-addresses-6'],
+          ...(hosts.rest === null ? [] : [[`goto ${classChain(hosts.rest, 'ingress', 'normal')}`]]),
+        ]
       : [],
   }
-}
-
-/** One rule for each protocol and network at the other end. A network of every IPv4 address stands for IPv6 too. */
-function failsafeLines(ports: readonly FailsafePort[], direction: Direction, sets: SetCollector): Rule[] {
-  const groups = new Map<string, FailsafePort[]>()
-  for (const port of ports) {
-    if (!hasPorts(port.protocol)) continue
-    const key = `${port.protocol} ${port.net}`
-    groups.set(key, [...(groups.get(key) ?? []), port])
-  }
-  return [...groups.values()].flatMap((group) => {
-    const { protocol, net } = group[0] as FailsafePort
-    const family = familyOf(net)
-    const networks = family === null ? 'none' : sets.networks([net], family)
-    if (networks === 'none') return []
-    const numbers = sets.ports(group.map(({ port }) => ({ first: port, last: port })))
-    const address = `${family === 4 ? 'ip' : 'ip6'} ${direction === 'ingress' ? 'saddr' : 'daddr'} ${networks}`
-    return [[...(networks === 'all' ? [] : [address]), `meta l4proto ${protocol}`, `th dport ${numbers}`, 'accept']]
-  })
 }

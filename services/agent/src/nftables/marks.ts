@@ -9,3 +9,9 @@ export const clearMarks = 'meta mark set meta mark & 0xfffcffff'
 
 /** The same as a rule, where most packets have none. */
 export const clearMarksIfAny = [`meta mark & ${accept | pass} != 0`, clearMarks] as const
+
+/** All bits that the hooks before may have left, taken out where a hook begins or ends. */
+export const clearEveryMarkIfAny = [
+  `meta mark & ${accept | pass | settled} != 0`,
+  'meta mark set meta mark & 0xfff8ffff',
+] as const

@@ -7,10 +7,14 @@ import {
   type PolicyRef,
   type Rule as PolicyRule,
   profileTier,
+  type Stage,
 } from '@margay/schemas'
 import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { baseChains, baseSets, nflogGroups, workloadInterfaces } from './base-chains.ts'
-import { failsafeChain, hostChains } from './host-chains.ts'
+import type { ClassChains } from './class-chains.ts'
+import { type DenialOptions, defaultDenial, denyRules, logRules } from './denial.ts'
+import { failsafeChain } from './failsafe-chains.ts'
+import { hostChains } from './host-chains.ts'
 import { accept, clearMarks, pass } from './marks.ts'
 import { matchLines } from './match.ts'
 import { logPrefix, type RuleHit, shortHash } from './names.ts'
@@ -23,6 +27,11 @@ export const servicePrefix = 'margay-service'
 export interface RenderOptions {
   readonly allowVxlan: boolean
   readonly allowIpip: boolean
+  /** UDP port of VXLAN. */
+  readonly vxlanPort: number
+  /** Packets that belong to no connection are dropped. */
+  readonly checksState: boolean
+  readonly denial: DenialOptions
   /** Addresses of services; connections to them are told with the service although DNAT hides it. */
   readonly serviceIps: ReadonlySet<string>
 }
@@ -31,6 +40,9 @@ export interface RenderOptions {
 export const defaultRenderOptions: RenderOptions = {
   allowVxlan: false,
   allowIpip: false,
+  vxlanPort: 4789,
+  checksState: true,
+  denial: defaultDenial,
   serviceIps: new Set(),
 }
 
@@ -73,14 +85,24 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
   }
   const firstPacket = 'ct original packets 1'
 
-  function ruleLines(ref: PolicyRef, rule: PolicyRule, direction: Direction): Rule[] {
+  /** Without connections nobody can tell the first packet from others, so nothing is told. */
+  const isTold = (stage: Stage) => stage !== 'untracked'
+  const hookOf = (stage: Stage) => (stage === 'normal' || stage === 'forward' ? 'filter' : 'early')
+
+  function ruleLines(ref: PolicyRef, rule: PolicyRule, direction: Direction, stage: Stage): Rule[] {
     const matches = matchLines(rule, model, sets)
-    const hit: RuleHit = { direction, action: rule.action, ref, ruleIndex: rule.index }
+    const hit: RuleHit = { direction, stage, action: rule.action, ref, ruleIndex: rule.index }
     switch (rule.action) {
       case 'deny':
-        return matches.map((match) => [...match, log(hit), 'drop'])
+        return matches.flatMap((match) =>
+          denyRules(match, isTold(stage) ? log(hit) : null, options.denial, hookOf(stage)),
+        )
       case 'log':
-        return matches.map((match) => [...match, firstPacket, log(hit)])
+        return matches.flatMap((match) =>
+          isTold(stage)
+            ? logRules([...match, firstPacket], log(hit), options.denial)
+            : logRules(match, null, options.denial),
+        )
       default: {
         if (matches.length === 0) return []
         // A pass inside a profile leads nowhere: the next profile is asked.
@@ -88,74 +110,96 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
         const bit = rule.action === 'allow' ? accept : pass
         return [
           ...matches.map((match) => [...match, `meta mark set meta mark | ${bit}`]),
-          [`meta mark & ${bit} != 0`, firstPacket, log(hit)],
+          ...(isTold(stage) ? [[`meta mark & ${bit} != 0`, firstPacket, log(hit)]] : []),
           [`meta mark & ${bit} != 0`, 'return'],
         ]
       }
     }
   }
 
-  function policyChain(ref: PolicyRef, id: string, rules: readonly PolicyRule[], direction: Direction): string {
-    const name = `${ref.kind === 'profile' ? 'pr' : 'po'}-${direction === 'ingress' ? 'in' : 'out'}-${shortHash(id)}`
+  function policyChain(
+    ref: PolicyRef,
+    id: string,
+    rules: readonly PolicyRule[],
+    direction: Direction,
+    stage: Stage,
+  ): string {
+    const kind = ref.kind === 'profile' ? 'pr' : 'po'
+    const suffix = stage === 'normal' ? '' : `-${stage}`
+    const name = `${kind}-${direction === 'ingress' ? 'in' : 'out'}-${shortHash(id)}${suffix}`
     if (!chains.has(name)) {
-      chains.set(name, { hook: null, rules: rules.flatMap((rule) => ruleLines(ref, rule, direction)) })
+      chains.set(name, { hook: null, rules: rules.flatMap((rule) => ruleLines(ref, rule, direction, stage)) })
       domainRules += rules.filter((r) => r.source.domains.length + r.destination.domains.length > 0).length
     }
     return name
   }
 
   /** The enforced policies of a tier, at least one, and what becomes of packets that none of them decided. */
-  function tierLines({ tier, policies }: GoverningTier, direction: Direction): Rule[] {
+  function tierLines({ tier, policies }: GoverningTier, direction: Direction, stage: Stage): Rule[] {
     const last = policies.at(-1) as Policy
     const lines: Rule[] = []
     for (const policy of policies) {
       selecting.add(policy.id)
-      const chain = policyChain(policy.ref, policy.id, policy[direction], direction)
+      const chain = policyChain(policy.ref, policy.id, policy[direction], direction, stage)
       lines.push([`meta mark & ${pass} == 0`, `jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
-    const hit: RuleHit = { direction, action: tier.defaultAction, ref: last.ref, ruleIndex: -1 }
-    const unmatched = `meta mark & ${pass} == 0`
-    lines.push(tier.defaultAction === 'deny' ? [unmatched, log(hit), 'drop'] : [unmatched, firstPacket, log(hit)])
+    if (hookOf(stage) === 'early') return lines
+    const hit: RuleHit = { direction, stage, action: tier.defaultAction, ref: last.ref, ruleIndex: -1 }
+    const unmatched = [`meta mark & ${pass} == 0`]
+    lines.push(
+      ...(tier.defaultAction === 'deny'
+        ? denyRules(unmatched, log(hit), options.denial)
+        : [[...unmatched, firstPacket, log(hit)]]),
+    )
     return lines
   }
 
-  /** The chain of all endpoints of one kind that share tiers, policies and profiles in one direction. */
-  function classChain(endpoint: Endpoint, direction: Direction): string {
+  /** The chain of all endpoints of one kind that share tiers, policies and profiles in one direction and stage. */
+  const classChain: ClassChains = (endpoint, direction, stage) => {
     const tiers = model
-      .governing(endpoint, direction)
+      .governing(endpoint, direction, stage)
       .map(({ tier, policies }) => ({ tier, policies: policies.filter((policy) => !policy.staged) }))
       .filter(({ policies }) => policies.length > 0)
+    const profiles = stage === 'normal' ? endpoint.profiles : []
     const identity = JSON.stringify([
       tiers.map(({ tier, policies }) => [tier.name, tier.defaultAction, policies.map((policy) => policy.id)]),
-      endpoint.profiles,
+      profiles,
       ...(endpoint.kind === 'hep' ? ['host'] : []),
+      ...(stage === 'normal' ? [] : [stage]),
     ])
     const name = `${direction === 'ingress' ? 'to' : 'from'}-${shortHash(identity)}`
     if (chains.has(name)) return name
-    const lines: Rule[] = [
-      ['ct state established,related', 'accept'],
-      ['ct state invalid', 'drop'],
-    ]
-    if (endpoint.kind === 'hep') lines.push([`jump ${failsafeChain(direction)}`])
-    else if (direction === 'egress') {
-      if (!options.allowVxlan) lines.push(['meta l4proto 17', 'th dport 4789', 'drop'])
+    const lines: Rule[] = []
+    if (stage !== 'untracked') lines.push(['ct state established,related', 'accept'])
+    if (hookOf(stage) === 'filter' && options.checksState) lines.push(['ct state invalid', 'drop'])
+    if (endpoint.kind === 'hep') {
+      if (stage !== 'forward') lines.push([`jump ${failsafeChain(direction, stage)}`])
+    } else if (direction === 'egress') {
+      if (!options.allowVxlan) lines.push(['meta l4proto 17', `th dport ${options.vxlanPort}`, 'drop'])
       if (!options.allowIpip) lines.push(['meta l4proto 4', 'drop'])
     }
-    lines.push([clearMarks], ...tiers.flatMap((tier) => [...tierLines(tier, direction), [clearMarks]]))
-    for (const profileName of endpoint.profiles) {
+    lines.push([clearMarks], ...tiers.flatMap((tier) => [...tierLines(tier, direction, stage), [clearMarks]]))
+    for (const profileName of profiles) {
       const profile = model.profile(profileName)
       if (profile === null) continue
-      const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], direction)
+      const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], direction, stage)
       lines.push([`jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
-    lines.push([log({ direction, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }), 'drop'])
+    if (hookOf(stage) === 'filter')
+      lines.push(
+        ...denyRules(
+          [],
+          log({ direction, stage, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }),
+          options.denial,
+        ),
+      )
     chains.set(name, { hook: null, rules: lines })
     return name
   }
 
   for (const { endpoint, interfaceName } of endpoints) {
-    maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress')}`)
-    maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress')}`)
+    maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress', 'normal')}`)
+    maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress', 'normal')}`)
   }
   const host = hostChains({ node, model, hosts }, { classChain, sets })
   for (const [name, chain] of baseChains(model.endpointToHostAction(node), host)) chains.set(name, chain)

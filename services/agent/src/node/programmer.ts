@@ -5,7 +5,7 @@ import type { Endpoint, PolicyModel } from '@margay/schemas'
 import type { Dataplane } from '../dataplane/dataplane.ts'
 import type { LocalEndpoint, RenderOptions } from '../nftables/render.ts'
 import type { HostPlacement } from './host-endpoints.ts'
-import { domainRules, policiesOfLaterStages } from './unenforced.ts'
+import { domainRules } from './unenforced.ts'
 
 /** Keeps the data plane at the newest policy. */
 export interface Programmer extends Component {
@@ -90,13 +90,9 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
   }
 
   /** Tells once in the log what is not enforced, and keeps for the details of health what need not be put right on this node. */
-  function note(hosts: readonly Endpoint[]): void {
-    const later = policiesOfLaterStages(model, hosts)
+  function note(): void {
     const idle = domainRules(model) - localDomainRules
-    notes = [
-      ...(idle > 0 ? [`${idle} rules with domains match nothing; they select no endpoint of this node`] : []),
-      ...(later > 0 ? [`${later} policies of later stages are not enforced`] : []),
-    ]
+    notes = idle > 0 ? [`${idle} rules with domains match nothing; they select no endpoint of this node`] : []
     const present = [...domainReason(), ...notes]
     for (const text of present)
       if (!logged.includes(text)) reporter.log.warn({ what: text }, 'policy that is not enforced')
@@ -120,7 +116,7 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     endpoints = found.length + new Set(guarding).size
     policies = programmed.policies
     localDomainRules = programmed.domainRules
-    note(guarding)
+    note()
   }
 
   async function runUntilClean(): Promise<void> {

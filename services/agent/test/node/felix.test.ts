@@ -37,3 +37,30 @@ test('a value that makes no sense is as good as none', () => {
     flowLevels: { denied: 1 },
   })
 })
+
+test('what becomes of denied packets, and how much the kernel logs of packets, is for configuration to say', () => {
+  const denialOf = (spec: Record<string, unknown>) =>
+    nodeSettings([felix('default', spec)], 'a', { flowFlushMs: 1000 }).render.denial
+  expect(denialOf({})).toEqual({
+    action: 'drop',
+    passes: false,
+    isLogged: false,
+    logPrefix: 'calico-packet',
+    logLimit: 'limit rate 10/second burst 5 packets',
+  })
+  expect(denialOf({ nftablesFilterDenyAction: 'Reject', dropActionOverride: 'LogAndAccept' })).toMatchObject({
+    action: 'reject',
+    passes: true,
+    isLogged: true,
+  })
+  expect(denialOf({ dropActionOverride: 'LogAndDrop' })).toMatchObject({ passes: false, isLogged: true })
+  expect(denialOf({ logActionRateLimit: '7/minute', logActionRateLimitBurst: 3, logPrefix: 'my "log"' })).toMatchObject(
+    {
+      logPrefix: 'my__log_',
+      logLimit: 'limit rate 7/minute burst 3 packets',
+    },
+  )
+  expect(denialOf({ logActionRateLimit: '600/hour' }).logLimit).toBe('limit rate 10/minute burst 5 packets')
+  expect(denialOf({ logActionRateLimit: '5/day' }).logLimit).toBe('limit rate 1/minute burst 5 packets')
+  expect(denialOf({ logActionRateLimit: 'a lot' }).logLimit).toBe('limit rate 10/second burst 5 packets')
+})
