@@ -12,6 +12,8 @@ export interface ChangeFeed {
   setCame(set: SetId): void
   tiers(): void
   settings(): void
+  /** Whether anybody hears it. */
+  isFollowed(): boolean
   follow(): ModelFollower
 }
 
@@ -39,8 +41,8 @@ interface Pending {
   settings: boolean
 }
 
-/** Makes a feed without followers; `everything` is asked for the first `take` of each, `settle` before every one. */
-export function createChangeFeed(everything: Everything, settle: () => void = () => {}): ChangeFeed {
+/** Makes a feed without followers; `everything` is asked for the first `take` of each. */
+export function createChangeFeed(everything: Everything): ChangeFeed {
   const followers = new Set<Pending>()
 
   function deltaOf({ sets }: Pending, id: SetId): Delta {
@@ -86,6 +88,7 @@ export function createChangeFeed(everything: Everything, settle: () => void = ()
     settings() {
       for (const follower of followers) follower.settings = true
     },
+    isFollowed: () => followers.size > 0,
     follow() {
       let pending: Pending | null = null
       let isStopped = false
@@ -106,7 +109,6 @@ export function createChangeFeed(everything: Everything, settle: () => void = ()
 
       return {
         take() {
-          settle()
           const taken = pending === null ? begin() : changesOf(pending)
           if (pending !== null) followers.delete(pending)
           pending = nothing()

@@ -1,17 +1,15 @@
 import type { TierSpec } from '../resources/kinds/tier.ts'
 import { completeResource, keyOf, kindOf } from '../resources/kinds.ts'
 import type { Resource, ResourceKey } from '../resources/resource.ts'
-import { flattenCalicoPolicy } from './calico-policy.ts'
 import { createChangeFeed } from './change-feed.ts'
-import { flattenClusterPolicy } from './cluster-policy.ts'
 import { type Compiled, compileProfile, domainKey } from './compile.ts'
 import { createEndpointStore } from './endpoint-store.ts'
-import { type FlatPolicy, policyId } from './flat-policy.ts'
+import { policyId } from './flat-policy.ts'
+import { flattenPolicy } from './flatten.ts'
 import { createHostSettings } from './host-settings.ts'
 import { endpointIdentity, networkSetIdentity, outsideIdentity } from './identities.ts'
 import { canonicalAddress } from './ip.ts'
 import { itemOf } from './item.ts'
-import { flattenKubernetesPolicy } from './kubernetes-policy.ts'
 import type { GoverningTier, PolicyModel, Profile } from './model.ts'
 import { createPolicyStore } from './policy-store.ts'
 import { type FlatProfile, impliedProfile, profileOf } from './profiles.ts'
@@ -38,6 +36,37 @@ interface Applied {
   readonly undo: Undo
 }
 
+const itemKinds: ReadonlySet<string> = new Set([
+  'Pod',
+  'WorkloadEndpoint',
+  'HostEndpoint',
+  'NetworkSet',
+  'GlobalNetworkSet',
+])
+const isItemKind = (kind: string) => itemKinds.has(kind)
+
+/** Kinds that mean something here; all others are left alone. */
+const meaningful: ReadonlySet<string> = new Set([
+  ...itemKinds,
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
+  'ClusterNetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'Tier',
+  'Profile',
+  'Namespace',
+  'ServiceAccount',
+  'Service',
+  'Endpoints',
+  'EndpointSlice',
+  'Node',
+  'FelixConfiguration',
+])
+
 interface CompiledProfile {
   readonly flat: FlatProfile
   readonly compiled: Compiled<Profile>
@@ -56,16 +85,18 @@ export interface ClusterOptions {
 /** Makes an empty cluster; resources come and go with `apply` and `remove`. */
 export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): Cluster {
   const index = createSelectionIndex()
-  const feed = createChangeFeed(
-    {
-      endpoints: () => [...endpoints.endpoints()].map(({ key }) => key),
-      policies: () => policies.tiers().flatMap((tier) => tier.policies.map(({ id }) => id)),
-      profiles: () => endpoints.profiles(),
-      sets: () => sets.sets(),
-    },
-    () => sets.settle(),
-  )
-  const endpoints = createEndpointStore(index, impliedProfiles ? impliedProfile : () => null, feed)
+  const feed = createChangeFeed({
+    endpoints: () => [...endpoints.endpoints()].map(({ key }) => key),
+    policies: () => policies.tiers().flatMap((tier) => tier.policies.map(({ id }) => id)),
+    profiles: () => endpoints.profiles(),
+    sets: () => sets.sets(),
+  })
+  const endpoints = createEndpointStore({
+    index,
+    imply: impliedProfiles ? impliedProfile : () => null,
+    feed,
+    workload: (key, namespace, item) => services.workload(key, namespace, item),
+  })
   const hosts = createHostSettings()
   const nodeOf = (ip: string): string | null => {
     const owner = endpoints.endpointByIp(ip)
@@ -73,27 +104,24 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
   }
   const services = createServiceDirectory({
     workloads: endpoints.workloads,
-    version: endpoints.version,
     isNodeAddress: (ip) => nodeOf(ip) !== null,
   })
   const sets = createSetRegistry(index, services, feed)
   const policies = createPolicyStore(index, sets, feed)
   const profiles = new Map<string, CompiledProfile>()
   const applied = new Map<ResourceKey, Applied>()
-  const governing = new Map<string, readonly GoverningTier[]>()
   let revision = 0
 
   function changed(): void {
-    if (endpoints.takeDomainChange()) {
-      policies.refreshDomains()
-      for (const [name, had] of profiles) {
-        if (had.domains === domainKey(had.compiled)) continue
-        profile(name)
-        feed.profile(name)
-      }
-    }
-    governing.clear()
     revision++
+    const selections = index.takeDomainChanges()
+    if (selections.length === 0) return
+    policies.refreshDomains(selections)
+    for (const [name, { compiled, domains }] of profiles) {
+      if (compiled.domainSelections.length === 0 || domains === domainKey(compiled)) continue
+      profile(name)
+      feed.profile(name)
+    }
   }
 
   function profile(name: string): Profile | null {
@@ -112,8 +140,8 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
   }
 
   /** Takes what the resource means, and returns how to take it back; null when it means nothing. */
-  function take(key: ResourceKey, resource: Resource): Undo | null {
-    const policy = flatPolicyOf(resource)
+  function take(resource: Resource): Undo | null {
+    const policy = flattenPolicy(resource)
     if (policy !== null) {
       policies.put(policy)
       return () => policies.remove(policyId(policy.ref))
@@ -138,12 +166,6 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
         profile(flat.name)
       }
     }
-    const item = itemOf(resource)
-    if (item !== null) {
-      // A WorkloadEndpoint says more about a pod than the Pod itself.
-      endpoints.put(key, resource.kind === 'Pod' ? 0 : 1, item)
-      return () => endpoints.remove(key)
-    }
     if (services.put(resource)) return () => services.remove(resource)
     if (!hosts.put(resource)) return null
     feed.settings()
@@ -153,30 +175,43 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     }
   }
 
+  /** Endpoints and network sets, which are many, are held against what they were without any text. */
+  function applyItem(key: ResourceKey, given: Resource): void {
+    // A pod is read as it is; the others are few and may be completed.
+    const item = itemOf(given.kind === 'Pod' ? given : completeResource(given))
+    // A WorkloadEndpoint says more about a pod than the Pod itself. A pod that finished is no endpoint any more.
+    const isChanged = item === null ? endpoints.remove(key) : endpoints.put(key, given.kind === 'Pod' ? 0 : 1, item)
+    if (isChanged) changed()
+  }
+
   return {
     get revision() {
       return revision
     },
     apply(given) {
-      if (kindOf(given) === null) return
-      const resource = completeResource(given)
-      const key = keyOf(resource)
+      const kind = kindOf(given)
+      if (kind === null || !meaningful.has(kind.kind)) return
+      const key = keyOf(given)
+      if (isItemKind(kind.kind)) {
+        applyItem(key, given)
+        return
+      }
+      const resource = kind.complete(given)
       const before = applied.get(key)
       const meaning = meaningOf(resource)
       if (before?.meaning === meaning) return
-      const undo = take(key, resource)
-      // A pod that finished is no endpoint any more; anything else is replaced in place.
-      if (undo === null) before?.undo()
-      if (undo !== null) applied.set(key, { meaning, undo })
-      else applied.delete(key)
-      if (undo !== null || before !== undefined) changed()
+      const undo = take(resource)
+      if (undo === null) return
+      applied.set(key, { meaning, undo })
+      changed()
     },
     remove(key) {
       const before = applied.get(key)
-      if (before === undefined) return
-      applied.delete(key)
-      before.undo()
-      changed()
+      if (before !== undefined) {
+        applied.delete(key)
+        before.undo()
+        changed()
+      } else if (endpoints.remove(key)) changed()
     },
     endpoints: endpoints.endpoints,
     endpoint: endpoints.endpoint,
@@ -185,14 +220,8 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     profile,
     addressSet: sets.get,
     governing(endpoint, direction, stage = 'normal') {
-      const key = `${direction} ${stage} ${endpoint.key}`
-      let found = governing.get(key)
-      if (found === undefined) {
-        const indexed = endpoints.indexed(endpoint.key)
-        found = indexed === null ? [] : policies.governing(indexed, direction, stage)
-        governing.set(key, found)
-      }
-      return found
+      const indexed = endpoints.indexed(endpoint.key)
+      return indexed === null ? ungoverned : policies.governing(indexed, direction, stage)
     },
     selected: (id) =>
       [...policies.selected(id)]
@@ -201,15 +230,12 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     replaced: policies.replaced,
     failsafes: hosts.failsafes,
     nodeOf,
-    hostEndpoints: (node) =>
-      [...endpoints.endpoints()]
-        .filter((endpoint) => endpoint.kind === 'hep' && endpoint.node === node)
-        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    hostEndpoints: endpoints.hostEndpoints,
     endpointToHostAction: hosts.endpointToHostAction,
-    identify(ip, from) {
+    identify(ip, from, domains = []) {
       const endpoint = endpoints.endpointByIp(ip)
       if (endpoint !== null) return endpointIdentity(endpoint)
-      const set = endpoints.networkSet(ip, from?.namespace ?? null)
+      const set = endpoints.networkSet(ip, from?.namespace ?? null, domains)
       return set === null ? outsideIdentity(ip) : networkSetIdentity(set)
     },
     service: (ip, port, protocol) => services.at(canonicalAddress(ip), port, protocol),
@@ -217,31 +243,10 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
   }
 }
 
-/** The part of a resource that the model reads, as text that compares. */
-function meaningOf(resource: Resource): string {
-  const item = itemOf(resource)
-  if (item !== null) return JSON.stringify(item)
-  const { name, namespace, labels } = resource.metadata
-  return JSON.stringify({ ...resource, metadata: { name, namespace, labels } })
-}
+const ungoverned: readonly GoverningTier[] = []
 
-function flatPolicyOf(resource: Resource): FlatPolicy | null {
-  switch (resource.kind) {
-    case 'NetworkPolicy':
-      return resource.apiVersion.startsWith('networking.k8s.io/')
-        ? flattenKubernetesPolicy(resource)
-        : flattenCalicoPolicy(resource)
-    case 'GlobalNetworkPolicy':
-    case 'StagedNetworkPolicy':
-    case 'StagedGlobalNetworkPolicy':
-      return flattenCalicoPolicy(resource)
-    case 'StagedKubernetesNetworkPolicy':
-      return flattenKubernetesPolicy(resource)
-    case 'ClusterNetworkPolicy':
-    case 'AdminNetworkPolicy':
-    case 'BaselineAdminNetworkPolicy':
-      return flattenClusterPolicy(resource)
-    default:
-      return null
-  }
+/** The part of a resource that the model reads, as text that compares. */
+function meaningOf({ kind, apiVersion, metadata, ...rest }: Resource): string {
+  const { name, namespace, labels } = metadata
+  return JSON.stringify([kind, apiVersion, name, namespace, labels, rest])
 }

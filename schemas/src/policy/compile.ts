@@ -63,22 +63,40 @@ function compileRule(flat: FlatRule, direction: Direction, context: Context): Ru
   if (direction !== 'egress' || flat.action !== 'allow' || flatDestination.selector === null) return [rule]
   const { selection } = context.sets.selector(flatDestination.selector, context.holds)
   context.domainSelections.push(selection)
-  const domains = domainsOf([selection])
-  return domains.length === 0 ? [rule] : [rule, { ...rule, destination: { ...destination, sets: [], domains } }]
+  const domains = selection.domains()
+  return domains.length === 0 ? [rule] : [rule, { ...rule, destination: { ...destination, sets: none, domains } }]
 }
 
 /** The domain names that were compiled in, as one text: when it differs, the thing must be compiled again. */
 export function domainKey({ domainSelections }: Compiled<unknown>): string {
-  return domainsOf(domainSelections).join(' ')
+  return [...new Set(domainSelections.flatMap((selection) => selection.domains()))].sort().join(' ')
 }
 
-/** The domain names of the network sets in some selections, sorted. */
-function domainsOf(selections: readonly Selection[]): string[] {
-  const domains = new Set<string>()
-  for (const { members } of selections)
-    for (const { item } of members) for (const domain of item.domains) domains.add(domain)
-  return [...domains].sort()
+/** Most lists of most rules are empty: they are all this one. */
+const none: readonly never[] = []
+const shared = <T>(list: readonly T[]): readonly T[] => (list.length === 0 ? none : list)
+
+/** The end of a rule that matches everything. */
+const anything: EntityMatch = {
+  selector: null,
+  notSelector: null,
+  sets: none,
+  notSets: none,
+  nets: none,
+  notNets: none,
+  ports: none,
+  portSets: none,
+  notPorts: none,
+  notPortSets: none,
+  domains: none,
 }
+
+const isAnything = ({ selector, notSelector, nets, notNets, ports, notPorts, service, domains }: FlatEntity) =>
+  selector === null &&
+  notSelector === null &&
+  service === null &&
+  nets.length + notNets.length + domains.length === 0 &&
+  ports.ranges.length + ports.names.length + notPorts.ranges.length + notPorts.names.length === 0
 
 function compileEntity(
   entity: FlatEntity,
@@ -86,6 +104,7 @@ function compileEntity(
   side: 'source' | 'destination',
   { sets, holds }: Context,
 ): EntityMatch {
+  if (isAnything(entity)) return anything
   const setOf = (selector: Selector | null): SetId[] => (selector === null ? [] : [sets.selector(selector, holds).id])
   const portSets = (names: readonly string[]) =>
     names.map((name) => sets.namedPort({ name, protocol: rule.protocol, selector: entity.selector }, holds))
@@ -96,14 +115,14 @@ function compileEntity(
   return {
     selector: entity.selector?.canonical ?? null,
     notSelector: entity.notSelector?.canonical ?? null,
-    sets: [...setOf(entity.selector), ...from],
-    notSets: setOf(entity.notSelector),
-    nets: entity.nets,
-    notNets: entity.notNets,
-    ports: entity.ports.ranges,
-    portSets: [...portSets(entity.ports.names), ...to],
-    notPorts: entity.notPorts.ranges,
-    notPortSets: portSets(entity.notPorts.names),
-    domains: entity.domains,
+    sets: shared([...setOf(entity.selector), ...from]),
+    notSets: shared(setOf(entity.notSelector)),
+    nets: shared(entity.nets),
+    notNets: shared(entity.notNets),
+    ports: shared(entity.ports.ranges),
+    portSets: shared([...portSets(entity.ports.names), ...to]),
+    notPorts: shared(entity.notPorts.ranges),
+    notPortSets: shared(portSets(entity.notPorts.names)),
+    domains: shared(entity.domains),
   }
 }

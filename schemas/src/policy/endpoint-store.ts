@@ -1,16 +1,18 @@
+import { createAddressOwners } from './address-owners.ts'
 import type { ChangeFeed } from './change-feed.ts'
-import { createNetworkSetIndex } from './identities.ts'
-import { canonicalAddress, parseAddress } from './ip.ts'
-import type { Item } from './item.ts'
+import { createClaims, type Settlement } from './claims.ts'
+import { createInheritance } from './inheritance.ts'
+import { type Item, sameItem } from './item.ts'
 import type { Endpoint, Labels } from './model.ts'
+import { createNetworkSetIndex } from './network-sets.ts'
 import type { FlatProfile } from './profiles.ts'
 import type { IndexedItem, SelectionIndex } from './selection-index.ts'
 
 /** Endpoints and network sets with the labels they inherit, by key and by address. */
 export interface EndpointStore {
-  /** Puts the item that a resource makes; where two resources make one item, the one of greater `rank` counts. */
-  put(source: string, rank: number, item: Item): void
-  remove(source: string): void
+  /** Puts the item that a resource makes; where two resources make one item, the one of greater `rank` counts. True when anything changed. */
+  put(source: string, rank: number, item: Item): boolean
+  remove(source: string): boolean
   putProfile(profile: FlatProfile): void
   removeProfile(name: string): void
   profile(name: string): FlatProfile | null
@@ -20,199 +22,141 @@ export interface EndpointStore {
   endpoint(key: string): Endpoint | null
   endpoints(): Iterable<Endpoint>
   endpointByIp(ip: string): Endpoint | null
+  hostEndpoints(node: string): readonly Endpoint[]
   /** The network set that names an address, preferring those of a namespace. */
-  networkSet(ip: string, namespace: string | null): Item | null
+  networkSet(ip: string, namespace: string | null, domains: readonly string[]): Item | null
   workloads(namespace: string): Iterable<Item>
-  /** Grows when any endpoint changes. */
-  version(): number
-  /** True once since the last call when a set with domain names came, went or changed. */
-  takeDomainChange(): boolean
 }
 
-interface Claim {
-  readonly rank: number
-  readonly item: Item
+/** What a store stands on, and whom it tells. */
+export interface EndpointStoreDeps {
+  readonly index: SelectionIndex
+  /** Profiles that no resource makes. */
+  readonly imply: (name: string) => FlatProfile | null
+  readonly feed: Pick<ChangeFeed, 'endpoint' | 'profile'>
+  /** A workload came, changed or went (null). */
+  readonly workload: (key: string, namespace: string, item: Item | null) => void
 }
 
-/** Makes an empty store that keeps the index of selectors up to date. `imply` gives profiles that no resource makes. */
-export function createEndpointStore(
-  index: SelectionIndex,
-  imply: (name: string) => FlatProfile | null,
-  feed: Pick<ChangeFeed, 'endpoint' | 'profile'>,
-): EndpointStore {
-  const claims = new Map<string, Map<string, Claim>>()
-  const keyOfSource = new Map<string, string>()
-  const profiles = new Map<string, FlatProfile>()
-  /** Profiles that nothing makes, so that each is one object. */
-  const implied = new Map<string, FlatProfile | null>()
-  const heirs = new Map<string, Set<string>>()
+/** Makes an empty store that keeps the index of selectors up to date. */
+export function createEndpointStore({ index, imply, feed, workload }: EndpointStoreDeps): EndpointStore {
+  const claims = createClaims()
+  const inheritance = createInheritance(imply)
   const endpoints = new Map<string, Endpoint>()
-  const byIp = new Map<string, string[]>()
-  const byNamespace = new Map<string, Set<string>>()
+  const owners = createAddressOwners()
   const sets = createNetworkSetIndex()
-  let version = 0
-  let domainsChanged = false
-
-  function profile(name: string): FlatProfile | null {
-    const given = profiles.get(name)
-    if (given !== undefined) return given
-    let known = implied.get(name)
-    if (known === undefined) {
-      known = imply(name)
-      implied.set(name, known)
-    }
-    return known
-  }
-
-  function labelsOf({ labels, profiles: parents }: Item): Labels {
-    const merged: Record<string, string> = Object.create(null)
-    for (const parent of [...parents].reverse()) Object.assign(merged, profile(parent)?.labels)
-    return Object.assign(merged, labels)
-  }
-
-  /** Gives an item the labels it has now, new or known. */
-  function label(item: Item): void {
-    const labels = labelsOf(item)
-    index.put(item, labels)
-    if (item.domains.length > 0) domainsChanged = true
-    if (item.endpoint === null) return
-    version++
-    feed.endpoint(item.key)
-    endpoints.set(item.key, {
-      key: item.key,
-      kind: item.kind as Endpoint['kind'],
-      namespace: item.namespace,
-      name: item.name,
-      ...item.endpoint,
-      ips: item.nets,
-      labels,
-      ownLabels: item.ownLabels,
-      profiles: item.profiles,
-    })
-  }
+  const byNamespace = new Map<string, Set<string>>()
 
   function enter(item: Item): void {
-    label(item)
-    for (const parent of item.profiles) addTo(heirs, parent, item.key)
+    const before = index.get(item.key)?.item ?? null
+    if (before !== null && sameItem(before, item)) return
+    inheritance.change(item.key, before?.profiles ?? [], item.profiles)
+    const labels = inheritance.labelsOf(item)
+    index.put(item, labels)
     if (item.endpoint === null) {
+      if (before !== null) sets.remove(before)
       sets.put(item)
       return
     }
-    if (item.kind === 'wep') addTo(byNamespace, item.namespace as string, item.key)
-    for (const ip of item.nets) {
-      // Workloads before hosts, the newest first: an address is reused before its old owner is seen to go.
-      const others = byIp.get(ip) ?? []
-      byIp.set(ip, item.kind === 'wep' ? [item.key, ...others] : [...others, item.key])
+    present(item, labels)
+    if (item.kind === 'wep') {
+      const namespace = item.namespace as string
+      const others = byNamespace.get(namespace)
+      if (others === undefined) byNamespace.set(namespace, new Set([item.key]))
+      else others.add(item.key)
+      workload(item.key, namespace, item)
     }
+  }
+
+  /** Makes the endpoint that an item is now. */
+  function present(item: Item, labels: Labels): void {
+    const before = endpoints.get(item.key) ?? null
+    const endpoint = endpointOf(item, labels)
+    endpoints.set(item.key, endpoint)
+    owners.change(before, endpoint)
+    feed.endpoint(item.key)
   }
 
   function leave(key: string): void {
     const item = index.get(key)?.item
     if (item === undefined) return
     index.remove(key)
-    for (const parent of item.profiles) removeFrom(heirs, parent, key)
-    if (item.domains.length > 0) domainsChanged = true
+    inheritance.change(key, item.profiles, [])
     if (item.endpoint === null) {
       sets.remove(item)
       return
     }
-    version++
-    feed.endpoint(key)
+    owners.change(endpoints.get(key) ?? null, null)
     endpoints.delete(key)
-    if (item.kind === 'wep') removeFrom(byNamespace, item.namespace as string, key)
-    for (const ip of item.nets) {
-      const others = (byIp.get(ip) ?? []).filter((other) => other !== key)
-      if (others.length === 0) byIp.delete(ip)
-      else byIp.set(ip, others)
-    }
+    feed.endpoint(key)
+    if (item.kind !== 'wep') return
+    const namespace = item.namespace as string
+    const others = byNamespace.get(namespace)
+    others?.delete(key)
+    if (others?.size === 0) byNamespace.delete(namespace)
+    workload(key, namespace, null)
   }
 
-  /** Lets the claim of greatest rank be the item, if it is not already. */
-  function settle(key: string): void {
-    const best = [...(claims.get(key)?.values() ?? [])].sort((a, b) => b.rank - a.rank)[0]
-    const current = index.get(key)?.item
-    if (best?.item === current) return
-    leave(key)
-    if (best !== undefined) enter(best.item)
-  }
-
-  function remove(source: string): void {
-    const key = keyOfSource.get(source)
-    if (key === undefined) return
-    keyOfSource.delete(source)
-    const of = claims.get(key)
-    of?.delete(source)
-    if (of?.size === 0) claims.delete(key)
-    settle(key)
+  function settle({ gone, present: items }: Settlement): boolean {
+    for (const key of gone) leave(key)
+    for (const item of items) enter(item)
+    return gone.length + items.length > 0
   }
 
   function inherit(name: string): void {
-    for (const key of heirs.get(name) ?? []) {
+    for (const key of inheritance.heirs(name)) {
       const item = index.get(key)?.item
-      if (item !== undefined) label(item)
+      if (item === undefined) continue
+      const labels = inheritance.labelsOf(item)
+      index.put(item, labels)
+      if (item.endpoint !== null) present(item, labels)
     }
   }
 
   return {
-    put(source, rank, item) {
-      const had = keyOfSource.get(source)
-      if (had !== undefined && had !== item.key) remove(source)
-      keyOfSource.set(source, item.key)
-      const of = claims.get(item.key) ?? new Map<string, Claim>()
-      const before = of.get(source)
-      const same = before !== undefined && JSON.stringify(before.item) === JSON.stringify(item)
-      of.set(source, same ? before : { rank, item })
-      claims.set(item.key, of)
-      settle(item.key)
-    },
-    remove,
+    put: (source, rank, item) => settle(claims.put(source, rank, item)),
+    remove: (source) => settle(claims.remove(source)),
     putProfile(given) {
-      const before = profile(given.name)
-      profiles.set(given.name, given)
+      const hasOtherLabels = inheritance.put(given)
       feed.profile(given.name)
-      if (JSON.stringify(before?.labels) !== JSON.stringify(given.labels)) inherit(given.name)
+      if (hasOtherLabels) inherit(given.name)
     },
     removeProfile(name) {
-      if (!profiles.delete(name)) return
+      const hasOtherLabels = inheritance.remove(name)
       feed.profile(name)
-      inherit(name)
+      if (hasOtherLabels) inherit(name)
     },
-    profile,
-    profiles: () => profiles.keys(),
-    indexed: (key) => index.get(key),
+    profile: inheritance.profile,
+    profiles: inheritance.given,
+    indexed: index.get,
     endpoint: (key) => endpoints.get(key) ?? null,
     endpoints: () => endpoints.values(),
-    endpointByIp(ip) {
-      const key = (byIp.get(ip) ?? byIp.get(canonicalAddress(ip)))?.[0]
-      return key === undefined ? null : (endpoints.get(key) ?? null)
-    },
-    networkSet(ip, namespace) {
-      const address = parseAddress(ip)
-      return address === null ? null : sets.find(address, namespace)
-    },
+    endpointByIp: owners.byIp,
+    hostEndpoints: owners.hostEndpoints,
+    networkSet: sets.find,
     *workloads(namespace) {
       for (const key of byNamespace.get(namespace) ?? []) {
         const item = index.get(key)?.item
         if (item !== undefined) yield item
       }
     },
-    version: () => version,
-    takeDomainChange() {
-      const changed = domainsChanged
-      domainsChanged = false
-      return changed
-    },
   }
 }
 
-function addTo(map: Map<string, Set<string>>, key: string, value: string): void {
-  const had = map.get(key)
-  if (had === undefined) map.set(key, new Set([value]))
-  else had.add(value)
-}
-
-function removeFrom(map: Map<string, Set<string>>, key: string, value: string): void {
-  const had = map.get(key)
-  had?.delete(value)
-  if (had?.size === 0) map.delete(key)
+function endpointOf(item: Item, labels: Labels): Endpoint {
+  const { nameAggr, node, interfaceName, ports } = item.endpoint as NonNullable<Item['endpoint']>
+  return {
+    key: item.key,
+    kind: item.kind as Endpoint['kind'],
+    namespace: item.namespace,
+    name: item.name,
+    nameAggr,
+    node,
+    interfaceName,
+    ips: item.nets,
+    labels,
+    ownLabels: item.ownLabels,
+    profiles: item.profiles,
+    ports,
+  }
 }

@@ -13,7 +13,28 @@ export interface Cidr extends Address {
   readonly masked: boolean
 }
 
-const octets = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
+/** The value of a dotted IPv4 address, 0 to 2^32 - 1; -1 when the text is none (octets have no leading zeros). */
+export function ipv4Number(text: string): number {
+  const { length } = text
+  if (length < 7 || length > 15) return -1
+  let value = 0
+  let octet = -1
+  let dots = 0
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 46) {
+      if (octet < 0 || ++dots > 3) return -1
+      value = value * 256 + octet
+      octet = -1
+      continue
+    }
+    const digit = code - 48
+    if (digit < 0 || digit > 9 || octet === 0) return -1
+    octet = octet < 0 ? digit : octet * 10 + digit
+    if (octet > 255) return -1
+  }
+  return dots === 3 && octet >= 0 ? value * 256 + octet : -1
+}
 
 /** Bits of an address of the family. */
 export function addressBits(family: 4 | 6): 32 | 128 {
@@ -22,16 +43,8 @@ export function addressBits(family: 4 | 6): 32 | 128 {
 
 /** Reads an IPv4 or IPv6 address; an IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is read as IPv4. Null when it is none. */
 export function parseAddress(text: string): Address | null {
-  const parts = octets.exec(text)
-  if (parts !== null) {
-    let value = 0
-    for (let i = 1; i <= 4; i++) {
-      const octet = Number(parts[i])
-      if (octet > 255) return null
-      value = value * 256 + octet
-    }
-    return { family: 4, value: BigInt(value) }
-  }
+  const number = ipv4Number(text)
+  if (number >= 0) return { family: 4, value: BigInt(number) }
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return null
   let value = 0n
   for (const part of ipaddr.IPv6.parse(text).parts) value = (value << 16n) | BigInt(part)
@@ -52,6 +65,8 @@ function printAddress({ family, value }: Address): string {
 
 /** The usual text of an address, or the text itself when it is no address. */
 export function canonicalAddress(text: string): string {
+  // Dotted text has one spelling only.
+  if (!text.includes(':')) return text
   const address = parseAddress(text)
   return address === null ? text : printAddress(address)
 }

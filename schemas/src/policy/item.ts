@@ -6,6 +6,7 @@ import { canonicalDomain } from './domain.ts'
 import { namespaceLabel, orchestratorLabel, serviceAccountLabel } from './flat-selector.ts'
 import { canonicalAddress, canonicalCidrs } from './ip.ts'
 import type { Endpoint, Labels } from './model.ts'
+import { remembering } from './selector/memo.ts'
 
 /** Something selectors can select: an endpoint or a network set, with its own labels (spec 14, 2.1). */
 export interface Item {
@@ -24,10 +25,13 @@ export interface Item {
   readonly nets: readonly string[]
   /** Domain names of a set. */
   readonly domains: readonly string[]
+  /** Tells the interfaces of one workload apart, where it may have several. */
+  readonly part?: string
   /** What only endpoints have. */
   readonly endpoint: Pick<Endpoint, 'nameAggr' | 'node' | 'interfaceName' | 'ports'> | null
 }
 
+const none: readonly never[] = []
 const podIpAnnotations = ['cni.projectcalico.org/podIPs', 'cni.projectcalico.org/podIP', 'vpc.amazonaws.com/pod-ips']
 
 /** The item that a resource is, or null when it is none (as a pod that has finished). */
@@ -47,29 +51,24 @@ export function itemOf(resource: Resource): Item | null {
   }
 }
 
+/** Reads a pod as it comes from Kubernetes, null members and all: copying whole pods first would cost more than all the rest. */
 function podItem({ metadata, spec, status }: Resource): Item | null {
-  const {
-    nodeName,
-    hostNetwork,
-    serviceAccountName,
-    serviceAccount,
-    containers = [],
-    initContainers = [],
-  } = (spec ?? {}) as PodSpec
+  const { nodeName, hostNetwork, serviceAccountName, serviceAccount, containers, initContainers } = (spec ??
+    {}) as PodSpec
   const { phase } = (status ?? {}) as PodStatus
   if (!nodeName || hostNetwork || phase === 'Succeeded' || phase === 'Failed') return null
   const namespace = metadata.namespace ?? 'default'
-  const ports = [...containers, ...initContainers]
+  const ports = [...(containers ?? []), ...(initContainers ?? [])]
     .flatMap((container) => container.ports ?? [])
-    .flatMap(({ name, containerPort, protocol = 'TCP' }) =>
-      name === undefined ? [] : [{ name, protocol: protocolNumber(protocol) as number, port: containerPort }],
+    .flatMap(({ name, containerPort, protocol }) =>
+      name ? [{ name, protocol: protocolNumber(protocol ?? 'TCP') as number, port: containerPort }] : [],
     )
   // Kubernetes gives the account `default` to a pod that names none.
   return workload(metadata, namespace, serviceAccountName || serviceAccount || 'default', {
     ips: podIps(metadata.annotations ?? {}, (status ?? {}) as PodStatus),
     node: nodeName,
     interfaceName: null,
-    ports,
+    ports: ports.length === 0 ? none : ports,
   })
 }
 
@@ -77,7 +76,7 @@ function podIps(annotations: Readonly<Record<string, string>>, { podIPs, podIP }
   const many = (podIPs ?? []).flatMap(({ ip }) => (ip ? [ip] : []))
   if (many.length > 0) return many
   if (podIP) return [podIP]
-  const annotation = podIpAnnotations.map((name) => annotations[name]).find((text) => text !== undefined)
+  const annotation = podIpAnnotations.map((name) => annotations[name]).find((text) => text != null)
   return (annotation ?? '').split(',').flatMap((text) => (text.trim() === '' ? [] : [addressOf(text.trim())]))
 }
 
@@ -93,6 +92,7 @@ function workloadItem({ metadata, spec }: Resource): Item {
     ports = [],
     profiles = [],
     orchestrator,
+    endpoint,
   } = (spec ?? {}) as WorkloadEndpointSpec
   const item = workload(
     { ...metadata, name: pod || metadata.name },
@@ -108,11 +108,11 @@ function workloadItem({ metadata, spec }: Resource): Item {
     },
   )
   const labels = { ...item.labels, [orchestratorLabel]: orchestrator || 'k8s' }
-  return { ...item, labels, profiles }
+  return { ...item, labels, profiles, part: endpoint || interfaceName || metadata.name }
 }
 
 function workload(
-  { name, generateName, labels = {} }: Resource['metadata'],
+  { name, generateName, labels }: Resource['metadata'],
   namespace: string,
   serviceAccount: string | null,
   given: Pick<Endpoint, 'ips' | 'node' | 'interfaceName' | 'ports'>,
@@ -129,13 +129,19 @@ function workload(
       [orchestratorLabel]: 'k8s',
       ...(serviceAccount !== null && { [serviceAccountLabel]: serviceAccount }),
     },
-    ownLabels: labels,
-    profiles: [`kns.${namespace}`, ...(serviceAccount === null ? [] : [`ksa.${namespace}.${serviceAccount}`])],
+    ownLabels: { ...labels },
+    profiles: profilesOf(`${namespace}/${serviceAccount ?? ''}`),
     nets: ips.map(canonicalAddress),
-    domains: [],
+    domains: none,
     endpoint: { nameAggr: generateName ? `${generateName}*` : name, ...endpoint },
   }
 }
+
+/** Profiles of workloads by `namespace/account`; pods that share them share the list. */
+const profilesOf = remembering(1000, (place): readonly string[] => {
+  const [namespace, account] = place.split('/') as [string, string]
+  return account === '' ? [`kns.${namespace}`] : [`kns.${namespace}`, `ksa.${namespace}.${account}`]
+})
 
 function hostItem({ metadata, spec }: Resource): Item {
   const { node, interfaceName, expectedIPs = [], profiles = [], ports = [] } = spec as HostEndpointSpec
@@ -149,7 +155,7 @@ function hostItem({ metadata, spec }: Resource): Item {
     ownLabels: labels,
     profiles,
     nets: expectedIPs.map(canonicalAddress),
-    domains: [],
+    domains: none,
     endpoint: {
       nameAggr: node,
       node,
@@ -184,4 +190,50 @@ function networkSetItem({ kind, metadata, spec }: Resource): Item {
     domains: allowedEgressDomains.map(canonicalDomain),
     endpoint: null,
   }
+}
+
+/** True when two items are the same in all that the model tells of them. */
+export function sameItem(a: Item, b: Item): boolean {
+  return (
+    a === b ||
+    (a.key === b.key &&
+      sameTexts(a.nets, b.nets) &&
+      sameTexts(a.domains, b.domains) &&
+      sameTexts(a.profiles, b.profiles) &&
+      sameLabels(a.labels, b.labels) &&
+      sameLabels(a.ownLabels, b.ownLabels) &&
+      a.part === b.part &&
+      sameEndpoint(a.endpoint, b.endpoint))
+  )
+}
+
+function sameEndpoint(a: Item['endpoint'], b: Item['endpoint']): boolean {
+  if (a === null || b === null) return a === b
+  return (
+    a.nameAggr === b.nameAggr && a.node === b.node && a.interfaceName === b.interfaceName && samePorts(a.ports, b.ports)
+  )
+}
+
+/** True when two lists hold the same ports in the same order. */
+export function samePorts(a: Endpoint['ports'], b: Endpoint['ports']): boolean {
+  if (a === b) return true
+  return (
+    a.length === b.length &&
+    a.every(({ name, protocol, port }, at) => {
+      const other = b[at]
+      return other?.name === name && other.protocol === protocol && other.port === port
+    })
+  )
+}
+
+/** True when two lists hold the same texts in the same order. */
+export function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((text, at) => text === b[at]))
+}
+
+/** True when two have the same labels with the same values. */
+export function sameLabels(a: Labels, b: Labels): boolean {
+  if (a === b) return true
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
 }

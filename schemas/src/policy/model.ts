@@ -245,9 +245,12 @@ export interface PolicyModel {
   /** Existing tiers in evaluation order, with all their policies. */
   tiers(): readonly Tier[]
   profile(name: string): Profile | null
-  /** The set as it is now: the same object as long as nothing changed, another one afterwards. Null when no rule uses it. */
+  /** The set, whose members change with the cluster: one object for as long as a rule uses it. Null when none does. */
   addressSet(id: SetId): AddressSet | null
-  /** Policies of the stage (normal when not given) that select the endpoint and govern the direction, staged ones included. */
+  /**
+   * Policies of the stage (normal when not given) that select the endpoint and govern the direction, staged ones included. The same list until
+   * something in it is otherwise (a policy, its place, its tier, whether it is replaced), so that what is derived from it can be kept with it.
+   */
   governing(endpoint: Endpoint, direction: Direction, stage?: Stage): readonly GoverningTier[]
   /** The endpoints that a policy selects, by its id; none for an id that is unknown. */
   selected(policyId: string): readonly Endpoint[]
@@ -261,8 +264,11 @@ export interface PolicyModel {
   nodeOf(ip: string): string | null
   /** What happens to packets of a workload to its own host, this node, that egress policy let through. */
   endpointToHostAction(node: string): EndpointToHostAction
-  /** Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. */
-  identify(ip: string, from: Endpoint | null): Identity
+  /**
+   * Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. `domains` are the names that DNS
+   * answers gave to a destination: a network set may know it by one of them only.
+   */
+  identify(ip: string, from: Endpoint | null, domains?: readonly string[]): Identity
   /** The service at an address and port before DNAT. */
   service(ip: string, port: number, protocol: number): ServicePort | null
   /** A new follower of what changes. Each is told everything on its own account. */

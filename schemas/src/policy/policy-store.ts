@@ -2,12 +2,11 @@ import { builtInTiers } from '../resources/kinds/tier.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import { type Compiled, compilePolicy, domainKey } from './compile.ts'
 import { type FlatPolicy, policyId } from './flat-policy.ts'
+import { createGovernance } from './governance.ts'
 import type { Direction, GoverningTier, Policy, PolicyKind, Stage, Tier } from './model.ts'
+import { compareTiers, createTierList, type Placed, samePlace, type TierHead, type TierList } from './policy-order.ts'
 import type { IndexedItem, Selection, SelectionIndex } from './selection-index.ts'
 import type { SetRegistry } from './set-registry.ts'
-
-/** What is known of a tier beside its policies. */
-export type TierHead = Pick<Tier, 'name' | 'order' | 'defaultAction'>
 
 /** Tiers, their policies and what these select. */
 export interface PolicyStore {
@@ -16,8 +15,8 @@ export interface PolicyStore {
   removeTier(name: string): void
   put(flat: FlatPolicy): void
   remove(id: string): void
-  /** Compiles again the policies whose network sets have other domain names than before. */
-  refreshDomains(): void
+  /** Compiles again the policies that name the domain names of network sets in these selections, where they are others than before. */
+  refreshDomains(selections: readonly Selection[]): void
   tiers(): readonly Tier[]
   governing(indexed: IndexedItem, direction: Direction, stage: Stage): readonly GoverningTier[]
   /** What a policy selects; empty for an id that is unknown. */
@@ -30,6 +29,7 @@ interface Entry {
   readonly selection: Selection
   compiled: Compiled<Policy>
   domains: string
+  placed: Placed
 }
 
 const builtIn: readonly TierHead[] = builtInTiers.map(({ name, order, defaultAction }) => ({
@@ -41,31 +41,38 @@ const builtIn: readonly TierHead[] = builtInTiers.map(({ name, order, defaultAct
 /** The kind that a staged kind previews. */
 const enforcedKinds: Partial<Record<PolicyKind, PolicyKind>> = { snp: 'np', sgnp: 'gnp', sknp: 'knp' }
 
-const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
-
 /** Makes an empty store over an index of selectors and a registry of address sets. */
 export function createPolicyStore(
   index: SelectionIndex,
   sets: SetRegistry,
   feed: Pick<ChangeFeed, 'policy' | 'endpoint' | 'tiers'>,
 ): PolicyStore {
-  const heads = new Map(builtIn.map((head) => [head.name, head]))
+  const lists = new Map<string, TierList>()
   const entries = new Map<string, Entry>()
-  const bySelection = new Map<Selection, Set<Entry>>()
-  let sorted: Sorted | null = null
+  /** Policies with rules that name the domain names of a selection. */
+  const byDomains = new Map<Selection, Set<Entry>>()
+  const governance = createGovernance()
+  /** Ids of enforced policies that a staged one replaces or deletes. */
+  const replaced = new Set<string>()
+  let tiers: readonly Tier[] | null = null
+  for (const head of builtIn) setHead(head.name, head)
 
-  function link(entry: Entry): void {
-    const had = bySelection.get(entry.selection)
-    if (had === undefined) bySelection.set(entry.selection, new Set([entry]))
-    else had.add(entry)
+  function listOf(name: string): TierList {
+    let list = lists.get(name)
+    if (list === undefined) {
+      list = createTierList(name)
+      lists.set(name, list)
+    }
+    return list
   }
 
-  function unlink(entry: Entry): void {
-    const had = bySelection.get(entry.selection)
-    had?.delete(entry)
-    if (had?.size === 0) bySelection.delete(entry.selection)
-    for (const hold of entry.compiled.holds) hold.release()
-    index.release(entry.selection)
+  function setHead(name: string, head: TierHead | null): void {
+    const list = listOf(name)
+    list.setHead(head)
+    if (head === null && list.size === 0) lists.delete(name)
+    tiers = null
+    governance.tiersChanged()
+    feed.tiers()
   }
 
   function compiledEntry(flat: FlatPolicy): Pick<Entry, 'compiled' | 'domains'> {
@@ -73,142 +80,134 @@ export function createPolicyStore(
     return { compiled, domains: domainKey(compiled) }
   }
 
+  function link(entry: Entry): void {
+    governance.add(entry.selection, entry.placed)
+    for (const selection of entry.compiled.domainSelections) {
+      const had = byDomains.get(selection)
+      if (had === undefined) byDomains.set(selection, new Set([entry]))
+      else had.add(entry)
+    }
+  }
+
+  function unlink(entry: Entry): void {
+    governance.remove(entry.selection, entry.placed)
+    for (const selection of entry.compiled.domainSelections) {
+      const had = byDomains.get(selection)
+      had?.delete(entry)
+      if (had?.size === 0) byDomains.delete(selection)
+    }
+    for (const hold of entry.compiled.holds) hold.release()
+  }
+
+  function tellEndpoints({ members }: Selection): void {
+    for (const { item } of members) if (item.endpoint !== null) feed.endpoint(item.key)
+  }
+
+  /** A staged policy came or went: whether the enforced one of its name counts in previews may be another matter now. */
+  function preview({ ref, stagedAction }: Policy, present: boolean): void {
+    const kind = enforcedKinds[ref.kind]
+    if (kind === undefined || stagedAction === undefined) return
+    const id = policyId({ ...ref, kind })
+    if (replaced.has(id) === present) return
+    if (present) replaced.add(id)
+    else replaced.delete(id)
+    feed.policy(id)
+    const enforced = entries.get(id)
+    if (enforced !== undefined) governance.touch(enforced.selection)
+  }
+
   function remove(id: string): void {
     const had = entries.get(id)
     if (had === undefined) return
     entries.delete(id)
-    tell(had)
+    feed.policy(id)
+    tellEndpoints(had.selection)
     unlink(had)
-    sorted = null
+    leaveList(had.placed)
+    preview(had.compiled.value, false)
+    index.release(had.selection)
   }
 
-  function tell({ compiled, selection }: Entry): void {
-    feed.policy(compiled.value.id)
-    for (const { item } of selection.members) if (item.endpoint !== null) feed.endpoint(item.key)
+  function leaveList(placed: Placed): void {
+    const { list } = placed
+    list.remove(placed)
+    if (list.size === 0 && list.tier === null) lists.delete(list.name)
   }
 
-  const order = (): Sorted => {
-    sorted ??= sortTiers(
-      [...heads.values()],
-      [...entries.values()].map(({ compiled }) => compiled.value),
-    )
-    return sorted
+  /** Puts a policy in the place of itself; endpoints hear of it only if it governs others, or them in another way. */
+  function replace(had: Entry, entry: Omit<Entry, 'placed'>): void {
+    const before = had.compiled.value
+    const after = entry.compiled.value
+    const isInPlace = samePlace(before, after)
+    if (!isInPlace) leaveList(had.placed)
+    const placed = isInPlace ? had.placed.list.replace(had.placed, after) : listOf(after.ref.tier).insert(after)
+    const current = { ...entry, placed }
+    entries.set(after.id, current)
+    link(current)
+    unlink(had)
+    if (!isInPlace || had.selection !== entry.selection || !sameScope(before, after)) {
+      tellEndpoints(had.selection)
+      if (had.selection !== entry.selection) tellEndpoints(entry.selection)
+    }
+    if (before.stagedAction !== after.stagedAction) {
+      preview(before, false)
+      preview(after, true)
+    }
+    index.release(had.selection)
   }
 
   return {
-    putTier(tier) {
-      heads.set(tier.name, tier)
-      feed.tiers()
-      sorted = null
-    },
-    removeTier(name) {
-      const fixed = builtIn.find((head) => head.name === name)
-      if (fixed === undefined) heads.delete(name)
-      else heads.set(name, fixed)
-      feed.tiers()
-      sorted = null
-    },
+    putTier: (head) => setHead(head.name, head),
+    removeTier: (name) => setHead(name, builtIn.find((head) => head.name === name) ?? null),
     put(flat) {
       const id = policyId(flat.ref)
       // The new one first: sets that both use stay alive.
-      const entry: Entry = { flat, selection: index.acquire(flat.selector), ...compiledEntry(flat) }
-      remove(id)
-      entries.set(id, entry)
-      link(entry)
-      tell(entry)
-      sorted = null
+      const entry = { flat, selection: index.acquire(flat.selector), ...compiledEntry(flat) }
+      const had = entries.get(id)
+      feed.policy(id)
+      if (had !== undefined) {
+        replace(had, entry)
+        return
+      }
+      const { value } = entry.compiled
+      const placed = listOf(value.ref.tier).insert(value)
+      const current = { ...entry, placed }
+      entries.set(id, current)
+      link(current)
+      tellEndpoints(entry.selection)
+      preview(value, true)
     },
     remove,
-    refreshDomains() {
-      for (const entry of entries.values()) {
-        const { domainSelections, holds } = entry.compiled
-        if (domainSelections.length === 0 || domainKey(entry.compiled) === entry.domains) continue
-        Object.assign(entry, compiledEntry(entry.flat))
-        for (const hold of holds) hold.release()
+    refreshDomains(selections) {
+      const concerned = new Set(selections.flatMap((selection) => [...(byDomains.get(selection) ?? [])]))
+      for (const entry of concerned) {
+        if (domainKey(entry.compiled) === entry.domains) continue
+        const { flat, selection } = entry
         feed.policy(entry.compiled.value.id)
-        sorted = null
+        index.acquire(selection.selector)
+        replace(entry, { flat, selection, ...compiledEntry(flat) })
       }
     },
-    tiers: () => order().tiers,
-    governing({ selections }, direction, stage) {
-      const { positions, tiers } = order()
-      const found = new Map<number, Policy[]>()
-      for (const selection of selections) {
-        for (const { compiled } of bySelection.get(selection) ?? []) {
-          const policy = compiled.value
-          const position = positions.get(policy)
-          if (position === undefined || !policy.directions.includes(direction) || !actsIn(policy, stage)) continue
-          const [tier] = position
-          const had = found.get(tier)
-          if (had === undefined) found.set(tier, [policy])
-          else had.push(policy)
-        }
-      }
-      const place = (policy: Policy) => positions.get(policy)?.[1] ?? 0
-      return [...found]
-        .sort(([a], [b]) => a - b)
-        .map(([tier, policies]) => ({
-          tier: staged(tiers[tier] as Tier, stage),
-          policies: policies.sort((a, b) => place(a) - place(b)),
-        }))
+    tiers() {
+      tiers ??= [...lists.values()]
+        .map(({ tier }) => tier)
+        .filter((tier) => tier !== null)
+        .sort(compareTiers)
+      return tiers
     },
+    governing: governance.of,
     selected: (id) => entries.get(id)?.selection.members ?? [],
-    replaced: ({ id }) => order().replaced.has(id),
+    replaced: ({ id }) => replaced.has(id),
   }
 }
 
-/** Untracked and pre-DNAT policies never end in a tier's default action. */
-function staged(tier: Tier, stage: Stage): Tier {
-  return stage === 'untracked' || stage === 'pre-dnat' ? { ...tier, defaultAction: 'pass' } : tier
-}
-
-function actsIn(policy: Policy, stage: Stage): boolean {
-  switch (stage) {
-    case 'untracked':
-      return policy.doNotTrack
-    case 'pre-dnat':
-      return policy.preDnat
-    case 'forward':
-      return policy.applyOnForward && !policy.doNotTrack && !policy.preDnat
-    case 'normal':
-      return !policy.doNotTrack && !policy.preDnat
-  }
-}
-
-interface Sorted {
-  readonly tiers: readonly Tier[]
-  /** Position of the tier and within the tier; policies of tiers that do not exist have none. */
-  readonly positions: ReadonlyMap<Policy, readonly [number, number]>
-  /** Ids of enforced policies that a staged one replaces or deletes. */
-  readonly replaced: ReadonlySet<string>
-}
-
-/** Tiers by order, then name; policies by order, then the text `name/namespace/kind` (spec 14, 3). */
-function sortTiers(heads: readonly TierHead[], policies: readonly Policy[]): Sorted {
-  const byTier = new Map<string, Policy[]>(heads.map(({ name }) => [name, []]))
-  const replaced = new Set<string>()
-  for (const policy of policies) {
-    byTier.get(policy.ref.tier)?.push(policy)
-    const kind = enforcedKinds[policy.ref.kind]
-    if (kind !== undefined && policy.stagedAction !== undefined) replaced.add(policyId({ ...policy.ref, kind }))
-  }
-  const tie = ({ ref }: Policy) => `${ref.name}/${ref.namespace ?? ''}/${ref.kind}`
-  const tiers = [...heads]
-    .sort((a, b) => compareOrder(a.order, b.order) || compareText(a.name, b.name))
-    .map((head) => ({
-      ...head,
-      policies: (byTier.get(head.name) as Policy[]).sort(
-        (a, b) => compareOrder(a.order, b.order) || compareText(tie(a), tie(b)),
-      ),
-    }))
-  const positions = new Map<Policy, readonly [number, number]>()
-  for (const [tier, { policies: list }] of tiers.entries()) {
-    for (const [place, policy] of list.entries()) positions.set(policy, [tier, place])
-  }
-  return { tiers, positions, replaced }
-}
-
-/** Infinity minus infinity is no number, so plain subtraction will not do. */
-function compareOrder(a: number, b: number): number {
-  return a === b ? 0 : a < b ? -1 : 1
+/** True when two editions of a policy govern the same directions at the same stages. */
+function sameScope(a: Policy, b: Policy): boolean {
+  return (
+    a.doNotTrack === b.doNotTrack &&
+    a.preDnat === b.preDnat &&
+    a.applyOnForward === b.applyOnForward &&
+    a.directions.length === b.directions.length &&
+    a.directions.every((direction) => b.directions.includes(direction))
+  )
 }

@@ -1,6 +1,6 @@
-import { createAddressSet } from './address-set.ts'
+import { type CountedSet, createCountedSet } from './address-set.ts'
 import type { ChangeFeed } from './change-feed.ts'
-import { canonicalCidrs } from './ip.ts'
+import type { Item } from './item.ts'
 import type { AddressSet, SetId } from './model.ts'
 import type { Selection, SelectionIndex } from './selection-index.ts'
 import { parseSelector, type Selector, selectorId } from './selector/selector.ts'
@@ -11,7 +11,7 @@ export interface Hold {
   release(): void
 }
 
-/** The address sets in use. A set is computed when asked for, and again only when something under it has changed. */
+/** The address sets in use. The members of a set are found when it is first asked for or followed, and kept by differences from then on. */
 export interface SetRegistry {
   /** Addresses of everything a selector selects. */
   selector(selector: Selector, holds: Hold[]): { readonly id: SetId; readonly selection: Selection }
@@ -19,145 +19,147 @@ export interface SetRegistry {
   namedPort(port: { name: string; protocol: number | null; selector: Selector | null }, holds: Hold[]): SetId
   /** Addresses and ports behind a service, or its addresses alone. */
   service(service: { namespace: string; name: string }, type: AddressSet['type'], holds: Hold[]): SetId
+  /** One object for as long as the set is in use; its members change. */
   get(id: SetId): AddressSet | null
   /** The sets in use. */
   sets(): Iterable<AddressSet>
-  /** Tells the feed which members came and went. */
-  settle(): void
 }
 
-interface Entry {
-  users: number
+/** Gives a set its members now, and every change of them until the source is stopped. */
+type Source = (change: CountedSet['change']) => Hold
+
+interface Entry extends Hold {
+  readonly id: SetId
   readonly type: AddressSet['type']
-  /** Changes whenever the members may have changed. */
-  readonly version: () => number
-  readonly members: () => ReadonlySet<string>
-  current: { readonly version: number; readonly set: AddressSet } | null
-  /** Members that the feed was told. */
-  told: ReadonlySet<string>
+  readonly source: Source
+  users: number
+  live: { readonly set: CountedSet; readonly source: Hold } | null
+}
+
+interface SelectorEntry extends Entry {
+  readonly selection: Selection
 }
 
 const everything = parseSelector('all()')
-
-const none: ReadonlySet<string> = new Set()
+const none: readonly string[] = []
+const netsOf = (item: Item | null) => item?.nets ?? none
 
 /** Makes an empty registry. */
 export function createSetRegistry(
   index: SelectionIndex,
   services: ServiceDirectory,
-  feed: Pick<ChangeFeed, 'member' | 'setCame' | 'setGone'>,
+  feed: Pick<ChangeFeed, 'isFollowed' | 'member' | 'setCame' | 'setGone'>,
 ): SetRegistry {
   const entries = new Map<SetId, Entry>()
 
-  function hold(id: SetId, holds: Hold[], make: () => Omit<Entry, 'users' | 'current' | 'told'>): void {
-    let entry = entries.get(id)
-    if (entry === undefined) {
-      entry = { ...make(), users: 0, current: null, told: none }
-      entries.set(id, entry)
-      feed.setCame(id)
+  function add<E extends Entry>(entry: E, holds: Hold[]): E {
+    entries.set(entry.id, entry)
+    feed.setCame(entry.id)
+    if (feed.isFollowed()) live(entry)
+    return hold(entry, holds)
+  }
+
+  function hold<E extends Entry>(entry: E, holds: Hold[]): E {
+    entry.users++
+    holds.push(entry)
+    return entry
+  }
+
+  function end(entry: Entry): void {
+    entries.delete(entry.id)
+    entry.live?.source.release()
+    feed.setGone(entry.id, entry.live?.set.members ?? none)
+  }
+
+  function live(entry: Entry): AddressSet {
+    if (entry.live === null) {
+      const set = createCountedSet(entry.id, entry.type, (member, isMember) => feed.member(entry.id, member, isMember))
+      entry.live = { set, source: entry.source(set.change) }
     }
-    const held = entry
-    held.users++
-    holds.push({
+    return entry.live.set
+  }
+
+  function released(this: Entry): void {
+    if (--this.users === 0) end(this)
+  }
+
+  /** What the items of a selection name, as members. */
+  const named =
+    (selection: Selection, membersOf: (item: Item | null) => readonly string[]): Source =>
+    (change) => {
+      change(
+        none,
+        [...selection.members].flatMap(({ item }) => membersOf(item)),
+      )
+      const watcher = (before: Item | null, after: Item | null) => change(membersOf(before), membersOf(after))
+      selection.watch(watcher)
+      return { release: () => selection.unwatch(watcher) }
+    }
+
+  function ofSelection(
+    id: SetId,
+    type: AddressSet['type'],
+    selector: Selector,
+    membersOf: (item: Item | null) => readonly string[],
+  ): SelectorEntry {
+    const selection = index.acquire(selector)
+    return {
+      id,
+      type,
+      selection,
+      source: named(selection, membersOf),
+      users: 0,
+      live: null,
       release() {
-        if (--held.users > 0) return
-        entries.delete(id)
-        feed.setGone(id, held.told)
+        if (--this.users > 0) return
+        end(this)
+        index.release(selection)
       },
-    })
+    }
   }
 
   return {
     selector(selector, holds) {
       const id = selectorId(selector.canonical)
-      const selection = index.acquire(selector)
-      holds.push({ release: () => index.release(selection) })
-      hold(id, holds, () => ({
-        type: 'net',
-        version: () => selection.version,
-        members: () => addressesOf(selection),
-      }))
-      return { id, selection }
+      const had = entries.get(id) as SelectorEntry | undefined
+      return had === undefined ? add(ofSelection(id, 'net', selector, netsOf), holds) : hold(had, holds)
     },
     namedPort({ name, protocol, selector }, holds) {
       const from = selector ?? everything
-      const selection = index.acquire(from)
-      holds.push({ release: () => index.release(selection) })
       const id = `n:${protocol ?? 'any'},${name},${selector === null ? 'all' : selectorId(from.canonical).slice(2)}`
-      hold(id, holds, () => ({
-        type: 'ip-port',
-        version: () => selection.version,
-        members: () => portsOf(selection, name, protocol),
-      }))
+      const had = entries.get(id)
+      if (had !== undefined) hold(had, holds)
+      else
+        add(
+          ofSelection(id, 'ip-port', from, (item) => portsOf(item, name, protocol)),
+          holds,
+        )
       return id
     },
     service(service, type, holds) {
       const id = `${type === 'net' ? 'svc-ip' : 'svc'}:${service.namespace}/${service.name}`
-      hold(id, holds, () => ({
-        type,
-        version: () => services.version(),
-        members: () =>
-          new Set(
-            services
-              .backends(service)
-              .map(({ ip, protocol, port }) => (type === 'net' ? ip : `${ip},${protocol},${port}`)),
-          ),
-      }))
+      const had = entries.get(id)
+      if (had !== undefined) hold(had, holds)
+      else {
+        const source: Source = (change) => services.watch(service, type, change)
+        add({ id, type, source, users: 0, live: null, release: released }, holds)
+      }
       return id
     },
-    get,
-    sets: () => [...entries.keys()].map((id) => get(id)).filter((set) => set !== null),
-    settle() {
-      for (const [id, entry] of entries) {
-        const { members } = get(id) as AddressSet
-        if (members === entry.told) continue
-        for (const member of entry.told) if (!members.has(member)) feed.member(id, member, false)
-        for (const member of members) if (!entry.told.has(member)) feed.member(id, member, true)
-        entry.told = members
-      }
+    get(id) {
+      const entry = entries.get(id)
+      return entry === undefined ? null : live(entry)
+    },
+    *sets() {
+      for (const entry of entries.values()) yield live(entry)
     },
   }
-
-  function get(id: SetId): AddressSet | null {
-    const entry = entries.get(id)
-    if (entry === undefined) return null
-    const version = entry.version()
-    if (entry.current?.version !== version) {
-      const members = entry.members()
-      const had = entry.current?.set
-      const set =
-        had !== undefined && sameMembers(had.members, members) ? had : createAddressSet(id, entry.type, members)
-      entry.current = { version, set }
-    }
-    return entry.current.set
-  }
 }
 
-function addressesOf(selection: Selection): ReadonlySet<string> {
-  const members = new Set<string>()
-  let blocks = false
-  for (const { item } of selection.members) {
-    for (const net of item.nets) {
-      members.add(net)
-      blocks ||= net.includes('/')
-    }
-  }
-  return blocks ? new Set(canonicalCidrs(members)) : members
-}
-
-function portsOf(selection: Selection, name: string, protocol: number | null): ReadonlySet<string> {
-  const members = new Set<string>()
-  for (const { item } of selection.members) {
-    for (const port of item.endpoint?.ports ?? []) {
-      if (port.name !== name || (protocol !== null && port.protocol !== protocol)) continue
-      for (const ip of item.nets) members.add(`${ip},${port.protocol},${port.port}`)
-    }
-  }
-  return members
-}
-
-function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  if (a.size !== b.size) return false
-  for (const member of a) if (!b.has(member)) return false
-  return true
+function portsOf(item: Item | null, name: string, protocol: number | null): readonly string[] {
+  const ports = item?.endpoint?.ports ?? []
+  if (ports.length === 0) return none
+  return ports
+    .filter((port) => port.name === name && (protocol === null || port.protocol === protocol))
+    .flatMap((port) => netsOf(item).map((ip) => `${ip},${port.protocol},${port.port}`))
 }

@@ -47,3 +47,19 @@ export function mapLeaves(expression: Expression, replace: (leaf: Expression) =>
 export function prefixLabels(expression: Expression, prefix: string): Expression {
   return mapLeaves(expression, (leaf) => ('label' in leaf ? { ...leaf, label: prefix + leaf.label } : leaf))
 }
+
+/** The labels that a tree asks for, each as often as it does. */
+export function labelsOf(expression: Expression): string[] {
+  switch (expression.kind) {
+    case 'not':
+      return labelsOf(expression.operand)
+    case 'and':
+    case 'or':
+      return expression.operands.flatMap(labelsOf)
+    case 'all':
+    case 'global':
+      return []
+    default:
+      return [expression.label]
+  }
+}

@@ -1,11 +1,17 @@
 import { all, type Expression } from './expression.ts'
 import { type Mark, SelectorError, type Token, tokenize } from './lexer.ts'
+import { remembering } from './memo.ts'
 
 /** Deeper nesting is nobody's selector, and would exhaust the stack. */
 const deepest = 256
 
-/** Reads a selector into its tree; the empty selector is `all()`. Throws SelectorError. */
-export function parseExpression(text: string): Expression {
+/** Texts of selectors that are remembered with their trees. */
+const remembered = 5000
+
+/** Reads a selector into its tree; the empty selector is `all()`. Throws SelectorError. The same text comes in thousands of rules. */
+export const parseExpression: (text: string) => Expression = remembering(remembered, read)
+
+function read(text: string): Expression {
   const tokens = tokenize(text)
   let next = 0
   let depth = 0

@@ -3,6 +3,7 @@ import type { Labels } from '../model.ts'
 import { printExpression } from './canonical.ts'
 import type { Expression } from './expression.ts'
 import { compileMatcher } from './matcher.ts'
+import { remembering } from './memo.ts'
 import { parseExpression } from './parser.ts'
 
 /** A question about labels, as policies ask it: `app == 'web' && tier in {'a', 'b'}`. */
@@ -13,9 +14,18 @@ export interface Selector {
   matches(labels: Labels): boolean
 }
 
+/** Canonical texts that are remembered with what was made of them. */
+const remembered = 5000
+
+/** Trees of one canonical text mean the same, so the first stands for all. */
+const selectorOfText = remembering(
+  remembered,
+  (canonical, expression: Expression): Selector => ({ canonical, expression, matches: compileMatcher(expression) }),
+)
+
 /** Makes a selector of a tree. */
 export function selectorOf(expression: Expression): Selector {
-  return { canonical: printExpression(expression), expression, matches: compileMatcher(expression) }
+  return selectorOfText(printExpression(expression), expression)
 }
 
 /** Reads a selector (Calico's language); the empty text selects everything. Throws SelectorError with the position of the fault. */
@@ -24,6 +34,7 @@ export function parseSelector(text: string): Selector {
 }
 
 /** Identity of the address set of a selector: `s:` and the base64url SHA-224 of `s:<canonical>`, so that two spellings share one set. */
-export function selectorId(canonical: string): string {
-  return `s:${base64url(sha224(`s:${canonical}`))}`
-}
+export const selectorId: (canonical: string) => string = remembering(
+  remembered,
+  (canonical) => `s:${base64url(sha224(`s:${canonical}`))}`,
+)

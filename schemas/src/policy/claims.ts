@@ -1,0 +1,80 @@
+import { type Item, sameItem } from './item.ts'
+
+/** What follows from a claim: items that are no more, by key, and items that are there, known or not. */
+export interface Settlement {
+  readonly gone: readonly string[]
+  readonly present: readonly Item[]
+}
+
+/**
+ * Which items resources make where several speak of one thing: a WorkloadEndpoint says more about a pod than the Pod itself, and one of
+ * several WorkloadEndpoints of a pod is the pod, the others are further interfaces of it.
+ */
+export interface Claims {
+  /** A resource makes an item; where several make one of its key, those of the greatest `rank` count. */
+  put(source: string, rank: number, item: Item): Settlement
+  remove(source: string): Settlement
+}
+
+interface Claim {
+  readonly source: string
+  readonly rank: number
+  readonly item: Item
+}
+
+const nothing: Settlement = { gone: [], present: [] }
+
+/** Makes claims of no resources. */
+export function createClaims(): Claims {
+  const bySource = new Map<string, Claim>()
+  const byKey = new Map<string, readonly Claim[]>()
+
+  function settle(key: string, claims: readonly Claim[]): Settlement {
+    const before = itemsOf(byKey.get(key) ?? [])
+    const present = itemsOf(claims)
+    if (claims.length === 0) byKey.delete(key)
+    else byKey.set(key, claims)
+    const gone = before.filter((item) => !present.some((other) => other.key === item.key)).map((item) => item.key)
+    return { gone, present }
+  }
+
+  function remove(source: string): Settlement {
+    const had = bySource.get(source)
+    if (had === undefined) return nothing
+    bySource.delete(source)
+    const { key } = had.item
+    return settle(
+      key,
+      (byKey.get(key) ?? []).filter((claim) => claim !== had),
+    )
+  }
+
+  return {
+    put(source, rank, item) {
+      const had = bySource.get(source)
+      if (had !== undefined && had.rank === rank && sameItem(had.item, item)) return nothing
+      const moved = had !== undefined && had.item.key !== item.key ? remove(source) : nothing
+      const claim = { source, rank, item }
+      bySource.set(source, claim)
+      const others = (byKey.get(item.key) ?? []).filter((other) => other.source !== source)
+      const { gone, present } = settle(item.key, [...others, claim])
+      return moved === nothing
+        ? { gone, present }
+        : { gone: [...moved.gone, ...gone], present: [...moved.present, ...present] }
+    },
+    remove,
+  }
+}
+
+/** The first by name is the thing itself; its further parts have keys of their own. */
+function itemsOf(claims: readonly Claim[]): readonly Item[] {
+  if (claims.length === 1) return [(claims[0] as Claim).item]
+  const rank = Math.max(...claims.map((claim) => claim.rank))
+  const counting = claims.filter((claim) => claim.rank === rank).sort((a, b) => (a.source < b.source ? -1 : 1))
+  const items: Item[] = []
+  for (const { source, item } of counting) {
+    const part = items.some((other) => other.part === item.part) ? source : item.part
+    items.push(items.length === 0 ? item : { ...item, key: `${item.key}/${part}` })
+  }
+  return items
+}
