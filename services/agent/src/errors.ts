@@ -1,6 +1,8 @@
 /** Codes of the errors that the agent raises, and when. */
 export const errors = {
   NFT_FAILED: 'the nft command refused a transaction, or could not be run',
+  NFT_REFUSED:
+    'the kernel, or the nft command, refused a transaction on an nftables table; details.refusals says of what, why and whose',
   NETLINK_FAILED: 'a netlink socket could not be opened, bound or read',
   NETLINK_REFUSED: 'the kernel answered a netlink request with an error',
   AGENT_COMMAND_FAILED: 'a command that the agent needs (ip, sysctl) failed',

@@ -1,3 +1,4 @@
+import { MargayError } from '@margay/kit/errors'
 import koffi from 'koffi'
 
 /** The calls of the C library that kernel sockets are made of. Node has none of them. */
@@ -14,10 +15,21 @@ interface Libc {
 
 let libc: Libc | undefined
 
-/** The C library, loaded on first use. */
+function open() {
+  try {
+    return koffi.load('libc.so.6')
+  } catch (cause) {
+    throw new MargayError('NETLINK_FAILED', 'libc.so.6 cannot be loaded: use a system with glibc', {
+      cause,
+      details: { call: 'load' },
+    })
+  }
+}
+
+/** The C library, loaded on first use. Throws NETLINK_FAILED. */
 export function loadLibc(): Libc {
   if (libc !== undefined) return libc
-  const library = koffi.load('libc.so.6')
+  const library = open()
   libc = {
     socket: library.func('int socket(int, int, int)'),
     bind: library.func('int bind(int, const void *, uint32_t)'),

@@ -11,7 +11,7 @@ export interface NetlinkSocket {
   /** True when the kernel gave the receive buffer that was asked for, beyond the system's limit. */
   readonly largeBuffer: boolean
   readonly fd: number
-  /** Throws NETLINK_FAILED with the error number in its details. */
+  /** Throws NETLINK_FAILED with `errno` and `call: 'send'` in its details. */
   send(message: Buffer): void
   /** Makes room for messages of so many bytes; beyond the system's limit it takes root, and may get less. */
   growSendBuffer(bytes: number): void
@@ -58,7 +58,7 @@ export function openNetlink(options: {
   const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)
   const failed = (call: string) =>
     new MargayError('NETLINK_FAILED', `${call} on a netfilter socket failed (errno ${koffi.errno()}): run as root`, {
-      details: { errno: koffi.errno() },
+      details: { errno: koffi.errno(), call },
     })
   if (fd < 0) throw failed('socket')
   const address = Buffer.alloc(12)

@@ -8,7 +8,7 @@ export interface Hook {
   readonly policy: 'accept' | 'drop'
 }
 
-const numbers = ['prerouting', 'input', 'forward', 'output', 'postrouting'] as const
+const numbers: readonly string[] = ['prerouting', 'input', 'forward', 'output', 'postrouting']
 /** Names of priorities (nft(8), "standard priority names"); `dstnat` and `srcnat` have hooks of their own. */
 const priorities: Readonly<Record<string, number>> = {
   raw: -300,
@@ -26,9 +26,9 @@ const form =
 export function parseHook(text: string): Hook | null {
   const [, type, hook, priority, policy] = form.exec(text) ?? []
   if (type === undefined) return null
-  const number = numbers.indexOf(hook as (typeof numbers)[number])
+  const number = hookNumber(hook as string)
   const value = parsePriority(priority as string)
-  if (number < 0 || value === null) return null
+  if (number === null || value === null) return null
   return { type, number, priority: value, policy: policy === 'drop' ? 'drop' : 'accept' }
 }
 
@@ -38,6 +38,12 @@ function parsePriority(text: string): number | null {
   const base = priorities[name]
   if (base === undefined) return null
   return base + (sign === '-' ? -1 : 1) * Number(offset ?? 0)
+}
+
+/** The number of a hook by its name; null when there is no such hook. */
+export function hookNumber(name: string): number | null {
+  const number = numbers.indexOf(name)
+  return number < 0 ? null : number
 }
 
 /** The text of a hook; the same for all texts that mean the same. */
