@@ -1,4 +1,5 @@
 import type { Direction, Endpoint, Stage } from '@margay/schemas'
+import type { HookKind } from './denial.ts'
 
 /**
  * Names the chain that judges the packets of an endpoint in one direction and stage, and sees to it that the chain exists. Endpoints that
@@ -16,6 +17,8 @@ import type { Direction, Endpoint, Stage } from '@margay/schemas'
  *
  * Chains of host endpoints begin, where failsafes apply (`normal`, `pre-dnat`, `untracked`; never `forward`), with `jump` to
  * `failsafeChain(direction, stage)` of host-chains.ts, whose author defines it; that chain accepts or returns.
+ * `hook` is where the chain is asked when that is not where its stage usually is: the kernel lets packets be rejected in some hooks only.
+ *
  * Rules of `untracked` policies log nothing: there is no connection whose first packet could be told from others.
  */
-export type ClassChains = (endpoint: Endpoint, direction: Direction, stage: Stage) => string
+export type ClassChains = (endpoint: Endpoint, direction: Direction, stage: Stage, hook?: HookKind) => string

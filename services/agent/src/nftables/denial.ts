@@ -1,3 +1,4 @@
+import type { Stage } from '@margay/schemas'
 import { accept } from './marks.ts'
 import type { Rule } from './ruleset.ts'
 
@@ -24,20 +25,18 @@ export const defaultDenial: DenialOptions = {
   logLimit: 'limit rate 10/second burst 5 packets',
 }
 
-/** Where rules stand: `filter` hooks may refuse a packet, and what passes them is decided about; `early` ones only drop. */
-export type HookKind = 'filter' | 'early'
+/** Where rules stand: input, forward and output filter and may reject a packet; the others only drop it. */
+export type HookKind = 'filter' | 'other'
+
+/** The hooks in which a stage is asked. */
+export const hookOf = (stage: Stage): HookKind => (stage === 'normal' || stage === 'forward' ? 'filter' : 'other')
 
 /** The rules that deny what matches; `log` tells the collector of it, where packets are told of at all. */
-export function denyRules(
-  match: Rule,
-  log: string | null,
-  options: DenialOptions,
-  hook: HookKind = 'filter',
-): readonly Rule[] {
+export function denyRules(match: Rule, log: string | null, options: DenialOptions, hook: HookKind): readonly Rule[] {
   const { action, passes, isLogged, logLimit } = options
   const told = log === null ? match : [...match, log]
   const end =
-    hook === 'early'
+    hook === 'other'
       ? [passes ? 'accept' : 'drop']
       : passes
         ? [`meta mark set meta mark | ${accept}`, 'return']

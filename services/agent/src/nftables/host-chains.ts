@@ -3,6 +3,7 @@ import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { workloadInterfaces } from './base-chains.ts'
 import { familyOf } from './cidr.ts'
 import type { ClassChains } from './class-chains.ts'
+import type { HookKind } from './denial.ts'
 import { failsafeChains } from './failsafe-chains.ts'
 import { accept, clearEveryMarkIfAny, clearMarks, settled } from './marks.ts'
 import { type Chain, dispatchMap, fixedSet, type NamedSet, type Rule } from './ruleset.ts'
@@ -53,10 +54,26 @@ interface Entry {
   readonly chain: string
   readonly map: string
   readonly exempt: readonly Rule[]
+  readonly hook?: HookKind
 }
 
 const isLocal = { ingress: 'iifname "lo"', egress: 'oifname "lo"' } as const
 const isWorkload = { ingress: `iifname "${workloadInterfaces}"`, egress: `oifname "${workloadInterfaces}"` } as const
+
+const fromHost: Entry = {
+  stage: 'normal',
+  direction: 'egress',
+  chain: 'from-host',
+  map: 'from-hosts',
+  exempt: [[isLocal.egress, 'return'], [isWorkload.egress, 'return'], neighbourDiscovery],
+}
+/** The same where no packet can be rejected, when others are. */
+const fromHostAfterNat: Entry = {
+  ...fromHost,
+  chain: 'from-host-after-nat',
+  map: 'from-hosts-after-nat',
+  hook: 'other',
+}
 
 /** Workloads are policed by their own endpoints, but for what `*` says before DNAT and about forwarded packets. */
 const entries: readonly Entry[] = [
@@ -88,13 +105,7 @@ const entries: readonly Entry[] = [
     map: 'to-hosts',
     exempt: [[isLocal.ingress, 'return'], neighbourDiscovery],
   },
-  {
-    stage: 'normal',
-    direction: 'egress',
-    chain: 'from-host',
-    map: 'from-hosts',
-    exempt: [[isLocal.egress, 'return'], [isWorkload.egress, 'return'], neighbourDiscovery],
-  },
+  fromHost,
   { stage: 'forward', direction: 'ingress', chain: 'forward-in', map: 'forward-in-hosts', exempt: [] },
   { stage: 'forward', direction: 'egress', chain: 'forward-out', map: 'forward-out-hosts', exempt: [] },
 ]
@@ -104,7 +115,10 @@ export function hostChains(
     node,
     model,
     hosts,
+    isRejecting,
   }: Pick<NodePolicy, 'node' | 'hosts'> & {
+    /** Denied packets are rejected, not dropped. */
+    readonly isRejecting: boolean
     readonly model: Pick<PolicyModel, 'failsafes' | 'endpointToHostAction' | 'governing'>
   },
   deps: { readonly classChain: ClassChains; readonly sets: SetCollector },
@@ -115,12 +129,12 @@ export function hostChains(
   const maps = new Map<string, NamedSet>()
 
   /** The verdict on a packet that has met an endpoint's interface; null where the endpoint has no policy at the stage. */
-  function verdict(endpoint: Endpoint | null, { stage, direction }: Entry): string | null {
+  function verdict(endpoint: Endpoint | null, { stage, direction, hook }: Entry): string | null {
     if (endpoint === null) return null
     const hasPolicies = model
       .governing(endpoint, direction, stage)
       .some(({ policies }) => policies.some(({ staged }) => !staged))
-    return stage === 'normal' || hasPolicies ? `goto ${classChain(endpoint, direction, stage)}` : null
+    return stage === 'normal' || hasPolicies ? `goto ${classChain(endpoint, direction, stage, hook)}` : null
   }
 
   /** Makes the chain of a stage, which goes on by interface; false when no endpoint has policy there. */
@@ -140,7 +154,10 @@ export function hostChains(
     return true
   }
 
-  const present = new Set(entries.filter(enter).map(({ chain }) => chain))
+  const afterNat = isRejecting ? fromHostAfterNat : fromHost
+  const present = new Set(
+    [...entries, ...(isRejecting ? [fromHostAfterNat] : [])].filter(enter).map(({ chain }) => chain),
+  )
   const jump = (chain: string, ...when: string[]): Rule[] => (present.has(chain) ? [[...when, `jump ${chain}`]] : [])
   const base = (hook: string, rules: readonly Rule[]): Chain => ({
     hook: `type filter hook ${hook}; policy accept;`,
@@ -166,7 +183,7 @@ export function hostChains(
   chains.set(
     'output-after-nat',
     base('postrouting priority mangle', [
-      ['ct status dnat', 'fib saddr type local', 'jump from-host'],
+      ['ct status dnat', 'fib saddr type local', `jump ${afterNat.chain}`],
       clearEveryMarkIfAny,
     ]),
   )

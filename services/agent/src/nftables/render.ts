@@ -12,7 +12,7 @@ import {
 import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { baseChains, baseSets, nflogGroups, workloadInterfaces } from './base-chains.ts'
 import type { ClassChains } from './class-chains.ts'
-import { type DenialOptions, defaultDenial, denyRules, logRules } from './denial.ts'
+import { type DenialOptions, defaultDenial, denyRules, type HookKind, hookOf, logRules } from './denial.ts'
 import { failsafeChain } from './failsafe-chains.ts'
 import { hostChains } from './host-chains.ts'
 import { accept, clearMarks, pass } from './marks.ts'
@@ -52,6 +52,13 @@ export interface LocalEndpoint {
   readonly interfaceName: string
 }
 
+/** Where a rule is met. */
+interface Place {
+  readonly direction: Direction
+  readonly stage: Stage
+  readonly hook: HookKind
+}
+
 /** The rules of a node as chains and sets. */
 export interface Rendering {
   readonly ruleset: Ruleset
@@ -87,16 +94,14 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
 
   /** Without connections nobody can tell the first packet from others, so nothing is told. */
   const isTold = (stage: Stage) => stage !== 'untracked'
-  const hookOf = (stage: Stage) => (stage === 'normal' || stage === 'forward' ? 'filter' : 'early')
 
-  function ruleLines(ref: PolicyRef, rule: PolicyRule, direction: Direction, stage: Stage): Rule[] {
+  function ruleLines(ref: PolicyRef, rule: PolicyRule, at: Place): Rule[] {
+    const { direction, stage, hook } = at
     const matches = matchLines(rule, model, sets)
     const hit: RuleHit = { direction, stage, action: rule.action, ref, ruleIndex: rule.index }
     switch (rule.action) {
       case 'deny':
-        return matches.flatMap((match) =>
-          denyRules(match, isTold(stage) ? log(hit) : null, options.denial, hookOf(stage)),
-        )
+        return matches.flatMap((match) => denyRules(match, isTold(stage) ? log(hit) : null, options.denial, hook))
       case 'log':
         return matches.flatMap((match) =>
           isTold(stage)
@@ -117,45 +122,42 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
     }
   }
 
-  function policyChain(
-    ref: PolicyRef,
-    id: string,
-    rules: readonly PolicyRule[],
-    direction: Direction,
-    stage: Stage,
-  ): string {
+  function policyChain(ref: PolicyRef, id: string, rules: readonly PolicyRule[], at: Place): string {
+    const { direction, stage, hook } = at
     const kind = ref.kind === 'profile' ? 'pr' : 'po'
-    const suffix = stage === 'normal' ? '' : `-${stage}`
+    const suffix = `${stage === 'normal' ? '' : `-${stage}`}${hook === hookOf(stage) ? '' : `-${hook}`}`
     const name = `${kind}-${direction === 'ingress' ? 'in' : 'out'}-${shortHash(id)}${suffix}`
     if (!chains.has(name)) {
-      chains.set(name, { hook: null, rules: rules.flatMap((rule) => ruleLines(ref, rule, direction, stage)) })
+      chains.set(name, { hook: null, rules: rules.flatMap((rule) => ruleLines(ref, rule, at)) })
       domainRules += rules.filter((r) => r.source.domains.length + r.destination.domains.length > 0).length
     }
     return name
   }
 
   /** The enforced policies of a tier, at least one, and what becomes of packets that none of them decided. */
-  function tierLines({ tier, policies }: GoverningTier, direction: Direction, stage: Stage): Rule[] {
+  function tierLines({ tier, policies }: GoverningTier, at: Place): Rule[] {
+    const { direction, stage, hook } = at
     const last = policies.at(-1) as Policy
     const lines: Rule[] = []
     for (const policy of policies) {
       selecting.add(policy.id)
-      const chain = policyChain(policy.ref, policy.id, policy[direction], direction, stage)
+      const chain = policyChain(policy.ref, policy.id, policy[direction], at)
       lines.push([`meta mark & ${pass} == 0`, `jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
-    if (hookOf(stage) === 'early') return lines
+    if (hookOf(stage) !== 'filter') return lines
     const hit: RuleHit = { direction, stage, action: tier.defaultAction, ref: last.ref, ruleIndex: -1 }
     const unmatched = [`meta mark & ${pass} == 0`]
     lines.push(
       ...(tier.defaultAction === 'deny'
-        ? denyRules(unmatched, log(hit), options.denial)
+        ? denyRules(unmatched, log(hit), options.denial, hook)
         : [[...unmatched, firstPacket, log(hit)]]),
     )
     return lines
   }
 
   /** The chain of all endpoints of one kind that share tiers, policies and profiles in one direction and stage. */
-  const classChain: ClassChains = (endpoint, direction, stage) => {
+  const classChain: ClassChains = (endpoint, direction, stage, hook = hookOf(stage)) => {
+    const at = { direction, stage, hook }
     const tiers = model
       .governing(endpoint, direction, stage)
       .map(({ tier, policies }) => ({ tier, policies: policies.filter((policy) => !policy.staged) }))
@@ -166,6 +168,7 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
       profiles,
       ...(endpoint.kind === 'hep' ? ['host'] : []),
       ...(stage === 'normal' ? [] : [stage]),
+      ...(hook === hookOf(stage) ? [] : [hook]),
     ])
     const name = `${direction === 'ingress' ? 'to' : 'from'}-${shortHash(identity)}`
     if (chains.has(name)) return name
@@ -178,11 +181,11 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
       if (!options.allowVxlan) lines.push(['meta l4proto 17', `th dport ${options.vxlanPort}`, 'drop'])
       if (!options.allowIpip) lines.push(['meta l4proto 4', 'drop'])
     }
-    lines.push([clearMarks], ...tiers.flatMap((tier) => [...tierLines(tier, direction, stage), [clearMarks]]))
+    lines.push([clearMarks], ...tiers.flatMap((tier) => [...tierLines(tier, at), [clearMarks]]))
     for (const profileName of profiles) {
       const profile = model.profile(profileName)
       if (profile === null) continue
-      const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], direction, stage)
+      const chain = policyChain(profileRef(profileName), `profile:${profileName}`, profile[direction], at)
       lines.push([`jump ${chain}`], [`meta mark & ${accept} != 0`, 'return'])
     }
     if (hookOf(stage) === 'filter')
@@ -191,6 +194,7 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
           [],
           log({ direction, stage, action: 'deny', ref: profileRef(noMatch), ruleIndex: -1 }),
           options.denial,
+          hook,
         ),
       )
     chains.set(name, { hook: null, rules: lines })
@@ -201,7 +205,7 @@ export function render({ node, model, endpoints, hosts, options }: NodePolicy): 
     maps.ingress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'ingress', 'normal')}`)
     maps.egress.set(`"${interfaceName}"`, `goto ${classChain(endpoint, 'egress', 'normal')}`)
   }
-  const host = hostChains({ node, model, hosts }, { classChain, sets })
+  const host = hostChains({ node, model, hosts, isRejecting: options.denial.action === 'reject' }, { classChain, sets })
   for (const [name, chain] of baseChains(model.endpointToHostAction(node), host)) chains.set(name, chain)
   chains.set('before-nat', {
     hook: 'type filter hook prerouting priority mangle; policy accept;',
