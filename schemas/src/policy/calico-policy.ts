@@ -51,7 +51,7 @@ export function flattenRule(rule: RuleSpec, index: number, namespace: string | n
   return {
     index,
     action: rule.action.toLowerCase() as Action,
-    ipVersion: rule.ipVersion ?? null,
+    ipVersion: rule.ipVersion ?? familyOf(rule),
     protocol: protocolOf(rule.protocol),
     notProtocol: protocolOf(rule.notProtocol),
     icmp: icmpOf(rule.icmp),
@@ -60,6 +60,19 @@ export function flattenRule(rule: RuleSpec, index: number, namespace: string | n
     source: flattenEntity(rule.source, namespace),
     destination: flattenEntity(rule.destination, namespace),
   }
+}
+
+/**
+ * The IP version that a rule is bound to by its blocks: a list of one family has no meaning for packets of the other, so that even a rule
+ * that excludes IPv6 blocks only is no rule for IPv4 (spec 14, 4.2). Null when no list binds it.
+ */
+function familyOf({ source, destination }: RuleSpec): 4 | 6 | null {
+  for (const list of [source?.nets, source?.notNets, destination?.nets, destination?.notNets]) {
+    const families = new Set((list ?? []).map((net) => parseCidr(net)?.family))
+    const [family] = families
+    if (families.size === 1 && family !== undefined) return family
+  }
+  return null
 }
 
 function protocolOf(protocol: string | number | undefined): number | null {

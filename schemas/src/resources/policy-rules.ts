@@ -1,3 +1,4 @@
+import { headerPattern, normalPath } from '../policy/http-match.ts'
 import { parseCidr } from '../policy/ip.ts'
 import type { Report } from './finding.ts'
 import type { Path } from './path.ts'
@@ -135,9 +136,31 @@ const httpOnlyToAllow: RuleCheck = (rule, at, report, { direction }) => {
     report.error(place, 'http-needs-tcp', `http needs protocol TCP or none, not ${rule.protocol}`)
   }
   for (const [index, path] of (http.paths ?? []).entries()) {
+    const text = path.exact ?? path.prefix
     if ((path.exact === undefined) === (path.prefix === undefined)) {
       report.error([...place, 'paths', index], 'http-path', 'a path is either exact or prefix')
+    } else if (text !== undefined && normalPath(text) === null) {
+      report.error([...place, 'paths', index], 'http-path', `no request can have the path ${JSON.stringify(text)}`)
     }
+  }
+  for (const [index, header] of (http.headers ?? []).entries())
+    checkHeader(header, [...place, 'headers', index], report)
+}
+
+function checkHeader(
+  { header, operator, values = [] }: NonNullable<NonNullable<RuleSpec['http']>['headers']>[number],
+  at: Path,
+  report: Report,
+): void {
+  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(header))
+    report.error([...at, 'header'], 'http-header', `${JSON.stringify(header)} is no name of a header`)
+  const takesNone = operator === 'Exists' || operator === 'DoesNotExist'
+  if (takesNone && values.length > 0) report.error([...at, 'values'], 'http-header', `${operator} takes no values`)
+  if (!takesNone && values.length === 0) report.error([...at, 'values'], 'http-header', `${operator} needs values`)
+  if (operator !== 'MatchesRegex') return
+  for (const [index, text] of values.entries()) {
+    if (headerPattern(text) === null)
+      report.error([...at, 'values', index], 'http-header', `${JSON.stringify(text)} is no regular expression`)
   }
 }
 
@@ -167,7 +190,7 @@ const ruleChecks: readonly RuleCheck[] = [
   domainsInPlace,
 ]
 
-/** True for a value that says something: not absent, not empty text, not an empty list. */
+/** True for a value that says something: not absent, not empty text, not an empty list or object. */
 export function isGiven(value: EntityRuleSpec[keyof EntityRuleSpec] | string): boolean {
-  return value !== undefined && value !== '' && !(Array.isArray(value) && value.length === 0)
+  return value !== undefined && value !== '' && !(typeof value === 'object' && Object.keys(value).length === 0)
 }

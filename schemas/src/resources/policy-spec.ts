@@ -26,7 +26,7 @@ const entityRule = Type.Object({
 })
 
 const httpMatch = Type.Object({
-  methods: optional(Type.Array(Type.String(), { maxItems: 20, uniqueItems: true })),
+  methods: optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 20, uniqueItems: true })),
   paths: optional(
     Type.Array(
       Type.Object({

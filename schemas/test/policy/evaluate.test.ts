@@ -436,3 +436,17 @@ describe('hosts', () => {
     }
   })
 })
+
+describe('blocks of one IP version', () => {
+  const six = aPod('shop/six', 'fd00::1', { app: 'web' })
+  test.each<[string, Record<string, unknown>, boolean, boolean]>([
+    ['bind a rule to it', { source: { nets: ['198.51.100.0/24'] } }, true, false],
+    ['do so by exclusion too', { source: { notNets: ['203.0.113.0/24'] } }, true, false],
+    ['in either version', { destination: { notNets: ['fd01::/16'] } }, false, true],
+    ['no blocks bind it to none', {}, true, true],
+  ])('%s', (_, rule, four, sixth) => {
+    const cluster = clusterOf(...pods, six, toWeb({}, rule))
+    expect(verdictOf(cluster, tcp(outsideIp, webIp, 80))).toBe(four ? 'allow' : 'deny')
+    expect(verdictOf(cluster, tcp('2001:db8::1', 'fd00::1', 80))).toBe(sixth ? 'allow' : 'deny')
+  })
+})

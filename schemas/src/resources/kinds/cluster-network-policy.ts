@@ -81,14 +81,86 @@ function checkPeer({ namespaces, pods, nodes }: ClusterPolicyPeer, at: Path, rep
   checkLabelSelector(nodes, [...at, 'nodes'], report)
 }
 
+/** The actions of each kind. */
+const actions: Readonly<Record<string, readonly string[]>> = {
+  ClusterNetworkPolicy: ['Accept', 'Deny', 'Pass'],
+  AdminNetworkPolicy: ['Allow', 'Deny', 'Pass'],
+  BaselineAdminNetworkPolicy: ['Allow', 'Deny'],
+}
+
 const rulesHold: Check = (resource, report) => {
   const { ingress = [], egress = [] } = specOf(resource)
-  const check = (peers: readonly ClusterPolicyPeer[] | undefined, at: Path) => {
-    if (peers === undefined) report.error(at, 'required', `${at.at(-1)} is required`)
-    for (const [index, given] of (peers ?? []).entries()) checkPeer(given, [...at, index], report)
+  const check = (rule: ClusterPolicyRule, field: 'from' | 'to', at: Path) => {
+    const allowed = actions[resource.kind] ?? []
+    if (!allowed.includes(rule.action))
+      report.error([...at, 'action'], 'one-of', `must be one of ${allowed.join(', ')}, not "${rule.action}"`)
+    const peers = rule[field]
+    if (peers === undefined) report.error([...at, field], 'required', `${field} is required`)
+    for (const [index, given] of (peers ?? []).entries()) {
+      checkPeer(given, [...at, field, index], report)
+      checkPeerKind(given, rule, field, [...at, field, index], report)
+    }
+    for (const [index, given] of (rule.protocols ?? []).entries())
+      checkProtocol(given, [...at, 'protocols', index], report)
+    for (const [index, given] of (rule.ports ?? []).entries()) checkOlderPort(given, [...at, 'ports', index], report)
   }
-  for (const [index, { from }] of ingress.entries()) check(from, ['spec', 'ingress', index, 'from'])
-  for (const [index, { to }] of egress.entries()) check(to, ['spec', 'egress', index, 'to'])
+  for (const [index, rule] of ingress.entries()) check(rule, 'from', ['spec', 'ingress', index])
+  for (const [index, rule] of egress.entries()) check(rule, 'to', ['spec', 'egress', index])
+}
+
+/** A peer is one thing, and one that can be said in Calico's terms, or the rule is not enforced as it is written. */
+function checkPeerKind(
+  peer: ClusterPolicyPeer,
+  { action }: ClusterPolicyRule,
+  field: 'from' | 'to',
+  at: Path,
+  report: Report,
+): void {
+  const given = Object.entries(peer).flatMap(([kind, value]) => (value === undefined ? [] : [kind]))
+  const [kind] = given
+  if (kind === undefined || given.length > 1) {
+    report.error(at, 'peer-kind', 'a peer is one of namespaces, pods, networks, domainNames and nodes')
+    return
+  }
+  const isAllow = action === 'Accept' || action === 'Allow'
+  const reason =
+    kind === 'nodes'
+      ? 'peers by node are not supported'
+      : field === 'from' && (kind === 'networks' || kind === 'domainNames')
+        ? `${kind} are possible in egress rules only`
+        : kind === 'domainNames' && !isAllow
+          ? 'domainNames are possible in rules that allow only'
+          : null
+  if (reason === null) return
+  const effect = action === 'Deny' ? 'so the rule denies everything' : 'so the rule is left out'
+  report.warning([...at, kind], 'unsupported-peer', `${reason}, ${effect}`)
+}
+
+function checkProtocol(given: Static<typeof protocols>, at: Path, report: Report): void {
+  const { tcp, udp, sctp, destinationNamedPort } = given
+  const named = [tcp, udp, sctp, destinationNamedPort].filter((one) => one !== undefined)
+  if (named.length !== 1)
+    report.error(at, 'protocol-kind', 'an entry is one of tcp, udp, sctp and destinationNamedPort')
+  for (const name of ['tcp', 'udp', 'sctp'] as const) {
+    const port = given[name]?.destinationPort
+    if (port === undefined) continue
+    const place = [...at, name, 'destinationPort']
+    if ((port.number === undefined) === (port.range === undefined))
+      report.error(place, 'port', 'destinationPort is either number or range')
+    checkRange(port.range, [...place, 'range'], report)
+  }
+}
+
+function checkOlderPort(given: Static<typeof olderPort>, at: Path, report: Report): void {
+  const { portNumber, portRange, namedPort } = given
+  if ([portNumber, portRange, namedPort].filter((one) => one !== undefined).length !== 1)
+    report.error(at, 'port', 'a port is one of portNumber, portRange and namedPort')
+  checkRange(portRange, [...at, 'portRange'], report)
+}
+
+function checkRange(range: { start: number; end: number } | undefined, at: Path, report: Report): void {
+  if (range !== undefined && range.end < range.start)
+    report.error([...at, 'end'], 'port', `range ${range.start} to ${range.end} ends before it begins`)
 }
 
 const needs =

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { type Check, calico, defineKind } from '../kind.ts'
+import { checkRule } from '../policy-rules.ts'
 import { rule } from '../policy-spec.ts'
 import type { Resource } from '../resource.ts'
 import { formatted, oneOf, optional, port, protocol, status, stringMap } from '../schema.ts'
@@ -97,12 +98,21 @@ const profileSpec = Type.Object({
 })
 export type ProfileSpec = Static<typeof profileSpec>
 
+const profileRulesHold: Check = (resource, report) => {
+  const spec = (resource.spec ?? {}) as ProfileSpec
+  for (const direction of ['ingress', 'egress'] as const) {
+    for (const [index, given] of (spec[direction] ?? []).entries())
+      checkRule(given, ['spec', direction, index], report, { direction, global: true })
+  }
+}
+
 export const profile = defineKind({
   kind: 'Profile',
   plural: 'profiles',
   apiVersions: calico,
   namespaced: false,
   members: Type.Object({ spec: optional(profileSpec), status: status() }),
+  checks: [profileRulesHold],
 })
 
 /** What Margay reads of a Pod. */

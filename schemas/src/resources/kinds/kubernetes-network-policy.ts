@@ -4,6 +4,7 @@ import type { Report } from '../finding.ts'
 import { type Check, calico, defineKind } from '../kind.ts'
 import { keyProblem, labelValueProblem } from '../name.ts'
 import type { Path } from '../path.ts'
+import { portProblem, readPort } from '../port.ts'
 import type { Resource } from '../resource.ts'
 import { formatted, labelSelector, oneOf, optional, port, status } from '../schema.ts'
 import { checkStagedDeletion } from './network-policy.ts'
@@ -80,6 +81,10 @@ function checkPeer(given: KubernetesPeer, at: Path, report: Report): void {
 }
 
 function checkPort(given: KubernetesPort, at: Path, report: Report): void {
+  const problem = given.port === undefined ? null : portProblem(given.port)
+  if (problem !== null) report.error([...at, 'port'], 'port', problem)
+  else if (typeof given.port === 'string' && readPort(given.port).kind === 'range')
+    report.error([...at, 'port'], 'port', `port ${given.port} must be a number, or a name with a letter in it`)
   if (given.endPort === undefined) return
   if (typeof given.port !== 'number') report.error([...at, 'endPort'], 'end-port', 'endPort needs a numeric port')
   else if (given.endPort < given.port) report.error([...at, 'endPort'], 'end-port', 'endPort is below port')
