@@ -25,7 +25,7 @@ export interface FlowUpdate {
   /** Names of both ends when they were taken at the start of the connection; looked up now when absent. */
   readonly source?: Identity
   readonly destination?: Identity
-  /** Names whose DNS answers held the destination. */
+  /** Names whose DNS answers held the destination; the first ones go first when there are too many. */
   readonly domains?: readonly string[]
   /** Counters relative to the reporting end. */
   readonly bytesIn: number
@@ -221,7 +221,7 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
       connections = new Map()
       start = now
       return [...groups.values()].map(({ event, domains }) => {
-        event.dest_domains = [...domains].sort().slice(0, domainLimit)
+        event.dest_domains = [...domains].slice(0, domainLimit).sort()
         return event
       })
     },

@@ -18,12 +18,15 @@ export interface ElementChange {
   readonly ip: string
 }
 
+/** A name, and an address that counts for it. */
+export type NamePair = readonly [name: string, ip: string]
+
 /** What has happened since it was last taken. */
 export interface DomainChanges {
   /** In order. */
   readonly elements: readonly ElementChange[]
-  readonly learned: readonly (readonly [name: string, ip: string])[]
-  readonly forgotten: readonly (readonly [name: string, ip: string])[]
+  readonly learned: readonly NamePair[]
+  readonly forgotten: readonly NamePair[]
 }
 
 /** A name with its addresses and when each ends, as it is kept on disk. Times are those of the store's clock. */
@@ -132,8 +135,8 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
   let elementCount = 0
   let dropped = 0
   let elements: ElementChange[] = []
-  let learned: [string, string][] = []
-  let forgotten: [string, string][] = []
+  let learned: NamePair[] = []
+  let forgotten: NamePair[] = []
 
   const store: DomainStore = {
     extraMs: 0,

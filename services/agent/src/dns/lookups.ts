@@ -6,8 +6,8 @@ import { createTcpMessages, parseSegment } from './tcp-messages.ts'
 /** A lookup with what its answer says about names. */
 export type SeenLookup = DnsLookup & { readonly message: DnsMessage }
 
-/** What came of one packet: `partial` a segment that completes no message, `lost` one of a stream that cannot be followed. */
-export type DnsPacketResult = 'request' | 'response' | 'partial' | 'lost' | 'malformed'
+/** What came of one packet: `partial` a segment that completes no message, `lost` one of a stream that cannot be followed, `failed` a bug. */
+export type DnsPacketResult = 'request' | 'response' | 'partial' | 'lost' | 'malformed' | 'failed'
 
 /** Reads DNS packets, and pairs responses with requests. */
 export interface Lookups {
