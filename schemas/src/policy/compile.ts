@@ -1,9 +1,8 @@
 import type { FlatEntity, FlatPolicy, FlatRule } from './flat-policy.ts'
 import { policyId } from './flat-policy.ts'
-import type { Direction, EntityMatch, Policy, Profile, Rule, SetId } from './model.ts'
+import type { Direction, EntityMatch, Policy, Profile, Rule } from './model.ts'
 import type { FlatProfile } from './profiles.ts'
 import type { Selection } from './selection-index.ts'
-import type { Selector } from './selector/selector.ts'
 import type { Hold, SetRegistry } from './set-registry.ts'
 
 /** A compiled thing, what it holds, and the selections whose network sets' domain names are part of it. */
@@ -56,12 +55,13 @@ export function compileProfile(flat: FlatProfile, sets: SetRegistry): Compiled<P
  * addresses, and to the addresses that DNS answers give their names. (All the sets of one side must hold, so one rule cannot say "or".)
  */
 function compileRule(flat: FlatRule, direction: Direction, context: Context): Rule[] {
-  const { source: flatSource, destination: flatDestination, ...rest } = flat
-  const source = compileEntity(flatSource, flat, 'source', context)
-  const destination = compileEntity(flatDestination, flat, 'destination', context)
-  const rule: Rule = { ...rest, source, destination }
-  if (direction !== 'egress' || flat.action !== 'allow' || flatDestination.selector === null) return [rule]
-  const { selection } = context.sets.selector(flatDestination.selector, context.holds)
+  const { index, action, ipVersion, protocol, notProtocol, icmp, notIcmp, http } = flat
+  const source = compileEntity(flat.source, flat, 'source', context)
+  const destination = compileEntity(flat.destination, flat, 'destination', context)
+  const rule: Rule = { index, action, ipVersion, protocol, notProtocol, icmp, notIcmp, http, source, destination }
+  const { selector } = flat.destination
+  if (direction !== 'egress' || action !== 'allow' || selector === null) return [rule]
+  const { selection } = context.sets.selector(selector, context.holds)
   context.domainSelections.push(selection)
   const domains = selection.domains()
   return domains.length === 0 ? [rule] : [rule, { ...rule, destination: { ...destination, sets: none, domains } }]
@@ -100,29 +100,28 @@ const isAnything = ({ selector, notSelector, nets, notNets, ports, notPorts, ser
 
 function compileEntity(
   entity: FlatEntity,
-  rule: FlatRule,
+  { protocol }: FlatRule,
   side: 'source' | 'destination',
   { sets, holds }: Context,
 ): EntityMatch {
   if (isAnything(entity)) return anything
-  const setOf = (selector: Selector | null): SetId[] => (selector === null ? [] : [sets.selector(selector, holds).id])
-  const portSets = (names: readonly string[]) =>
-    names.map((name) => sets.namedPort({ name, protocol: rule.protocol, selector: entity.selector }, holds))
-  const { service } = entity
+  const { selector, notSelector, service } = entity
+  const named = (names: readonly string[]) =>
+    names.length === 0 ? none : names.map((name) => sets.namedPort({ name, protocol, selector }, holds))
   // A service is its addresses and ports where traffic goes to it, its addresses alone where traffic comes from it.
-  const from = service !== null && side === 'source' ? [sets.service(service, 'net', holds)] : []
-  const to = service !== null && side === 'destination' ? [sets.service(service, 'ip-port', holds)] : []
+  const from = service !== null && side === 'source' ? [sets.service(service, 'net', holds)] : none
+  const to = service !== null && side === 'destination' ? [sets.service(service, 'ip-port', holds)] : none
   return {
-    selector: entity.selector?.canonical ?? null,
-    notSelector: entity.notSelector?.canonical ?? null,
-    sets: shared([...setOf(entity.selector), ...from]),
-    notSets: shared(setOf(entity.notSelector)),
+    selector: selector?.canonical ?? null,
+    notSelector: notSelector?.canonical ?? null,
+    sets: selector === null ? from : [sets.selector(selector, holds).id, ...from],
+    notSets: notSelector === null ? none : [sets.selector(notSelector, holds).id],
     nets: shared(entity.nets),
     notNets: shared(entity.notNets),
     ports: shared(entity.ports.ranges),
-    portSets: shared([...portSets(entity.ports.names), ...to]),
+    portSets: to.length === 0 ? named(entity.ports.names) : [...named(entity.ports.names), ...to],
     notPorts: shared(entity.notPorts.ranges),
-    notPortSets: shared(portSets(entity.notPorts.names)),
+    notPortSets: named(entity.notPorts.names),
     domains: shared(entity.domains),
   }
 }

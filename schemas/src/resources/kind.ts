@@ -60,11 +60,16 @@ export function defineKind(definition: KindDefinition): Kind {
 
 /** A deep copy without members that are null, which Kubernetes counts as absent. */
 function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, member]) => member !== null && member !== undefined)
-      .map(([name, member]) => [name, withoutNulls(member)]),
-  )
+  if (Array.isArray(value)) return value.map(withoutNulls)
+  const copy: Record<string, unknown> = {}
+  for (const [name, member] of Object.entries(value)) {
+    if (member === null || member === undefined) continue
+    // Text from outside may hold this name as a member like any other.
+    if (name === '__proto__') Object.defineProperty(copy, name, { value: withoutNulls(member), ...plain })
+    else copy[name] = withoutNulls(member)
+  }
+  return copy
 }
+
+const plain = { configurable: true, enumerable: true, writable: true }

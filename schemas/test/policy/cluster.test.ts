@@ -118,6 +118,60 @@ describe('endpoints', () => {
   })
 })
 
+describe('interfaces of one pod', () => {
+  const wep = (part: string, ip: string, labels = {}) =>
+    anObject(
+      'projectcalico.org/v3',
+      'WorkloadEndpoint',
+      `node1-k8s-p-${part}`,
+      { spec: { node: 'node1', pod: 'p', endpoint: part, interfaceName: `cali-${part}`, ipNetworks: [ip] } },
+      { namespace: 'a', labels },
+    )
+  const keys = (cluster: Cluster) =>
+    [...cluster.endpoints()].map(({ key, interfaceName }) => [key, interfaceName]).sort()
+
+  test('are endpoints of their own, the first by name in the place of the pod', () => {
+    const cluster = clusterOf(wep('net1', '10.1.0.1'), aPod('a/p', '10.0.0.1'), wep('eth0', '10.0.0.1'))
+    const both = [
+      ['wep:a/p', 'cali-eth0'],
+      ['wep:a/p/net1', 'cali-net1'],
+    ]
+    expect(keys(cluster)).toEqual(both)
+    expect(cluster.endpointByIp('10.1.0.1')).toMatchObject({ key: 'wep:a/p/net1', name: 'p' })
+    cluster.remove(keyOf(wep('eth0', '')))
+    expect(keys(cluster)).toEqual([['wep:a/p', 'cali-net1']])
+    expect(cluster.endpointByIp('10.0.0.1')).toBeNull()
+    cluster.apply(wep('eth0', '10.0.0.1'))
+    expect(keys(cluster)).toEqual(both)
+    cluster.remove(keyOf(wep('eth0', '')))
+    cluster.remove(keyOf(wep('net1', '')))
+    expect(keys(cluster)).toEqual([['wep:a/p', null]])
+  })
+
+  test('are selected each by its own labels', () => {
+    const cluster = clusterOf(
+      wep('eth0', '10.0.0.1'),
+      wep('net1', '10.1.0.1', { side: 'storage' }),
+      gnp('p', { selector: "side == 'storage'" }),
+    )
+    expect(cluster.selected('gnp:p').map(({ key }) => key)).toEqual(['wep:a/p/net1'])
+  })
+})
+
+describe('host endpoints', () => {
+  test('with one address are both kept; the first by name answers for it', () => {
+    const cluster = clusterOf(aHost('b', '10.0.0.1'), aHost('a', '10.0.0.1'), aHost('c', '10.0.0.2', { node: 'b' }))
+    expect(cluster.endpointByIp('10.0.0.1')?.key).toBe('hep:a')
+    expect(cluster.endpoint('hep:b')).not.toBeNull()
+    expect(cluster.hostEndpoints('b').map(({ name }) => name)).toEqual(['b', 'c'])
+    cluster.remove(keyOf(aHost('a', '')))
+    expect(cluster.endpointByIp('10.0.0.1')?.key).toBe('hep:b')
+    cluster.apply(aHost('c', '10.0.0.2', { node: 'elsewhere' }))
+    expect(cluster.hostEndpoints('b').map(({ name }) => name)).toEqual(['b'])
+    expect(cluster.hostEndpoints('nowhere')).toEqual([])
+  })
+})
+
 describe('address sets', () => {
   const webs = selectorId('(projectcalico.org/namespace == "a" && app == "web")')
   const policy = np('a/p', { ingress: [{ action: 'Allow', source: { selector: "app=='web'" } }] })
@@ -214,6 +268,30 @@ describe('names of addresses', () => {
     ['fd00::1', null, { type: 'net', nameAggr: 'pub' }],
   ])('%s', (ip, other, identity) => {
     expect(cluster.identify(ip, other)).toMatchObject(identity)
+  })
+
+  describe('that DNS gave names to', () => {
+    const named = clusterOf(
+      aPod('a/p', '10.0.0.1'),
+      aNetworkSet('z-apis', { allowedEgressDomains: ['*.twilio.com'] }),
+      aNetworkSet('external-apis', { allowedEgressDomains: ['api.twilio.com'] }),
+      aNetworkSet('blocks', { nets: ['54.0.0.0/8'] }),
+      aNetworkSet('a/mine', { allowedEgressDomains: ['*.mine.com'] }),
+      aNetworkSet('b/theirs', { nets: ['55.0.0.1'], allowedEgressDomains: ['theirs.com'] }),
+    )
+    const of = (ip: string, domains: string[]) => named.identify(ip, named.endpoint('wep:a/p'), domains).nameAggr
+
+    test.each([
+      ['a name, the first set by name', '52.0.0.1', ['API.twilio.com'], 'external-apis'],
+      ['another name, by its pattern', '52.0.0.1', ['other.twilio.com'], 'z-apis'],
+      ['an address before a name', '54.0.0.1', ['api.twilio.com'], 'blocks'],
+      ['a name in its own namespace before an address elsewhere', '54.0.0.1', ['x.mine.com'], 'mine'],
+      ['a global name before an address of another namespace', '55.0.0.1', ['api.twilio.com'], 'external-apis'],
+      ['a name of another namespace when nothing else is known', '56.0.0.1', ['theirs.com'], 'theirs'],
+      ['no name that is known', '56.0.0.1', ['nobody.com'], 'pub'],
+    ])('%s', (_, ip, domains, name) => {
+      expect(of(ip, domains)).toBe(name)
+    })
   })
 
   test('a service is found by its address, and by its node port on nodes', () => {
