@@ -7,6 +7,7 @@ import type { ResourceCache } from '@margay/kit/resources'
 import type { StatusFacts } from '@margay/kit/status'
 import { createCluster, keyOf, type Resource, type ResourceKey, type ServiceSpec } from '@margay/schemas'
 import { createMemoryDataplane } from './dataplane/memory.ts'
+import { createDnsPolicy } from './dns/dns-policy.ts'
 import { createCollector } from './flows/collector.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
@@ -25,6 +26,8 @@ export interface AgentConfig {
   readonly netns: string | null
   readonly dataplane: 'nftables' | 'memory'
   readonly flowFlushMs: number
+  /** Where the node remembers what it learned from DNS, unless FelixConfiguration names another file. */
+  readonly dnsCacheFile: string
   /** Takes all policy out of the kernel at the end; otherwise it stays in force while no agent runs. */
   readonly uninstall: boolean
 }
@@ -75,10 +78,19 @@ export function createAgent(
   const interfaces = createInterfaces(netns, { reporter })
   const hosts = createHostPlacements(node, { model, addresses: interfaces.addresses })
   const generation = createGenerationReader(netns)
+  const services = () => ({ services: resources.list('services'), endpointSlices: resources.list('endpointslices') })
+  const dnsPolicy = createDnsPolicy(
+    { netns, cacheFile: config.dnsCacheFile, uninstall: config.uninstall },
+    { settings: () => settings.dnsPolicy, services, reporter, died: deps.died, now: Date.now },
+  )
   const dataplane =
     config.dataplane === 'memory'
       ? createMemoryDataplane()
-      : createNftablesDataplane({ nft: createNft(netns), generation: generation.read, now: Date.now })
+      : createNftablesDataplane({
+          nft: createNft(netns),
+          generation: () => dnsPolicy.foreign(generation.read),
+          now: Date.now,
+        })
   const programmer = createProgrammer(node, {
     model,
     version: () => resources.version,
@@ -102,6 +114,7 @@ export function createAgent(
           isHost: interfaces.isHost,
           hosts,
           outbox,
+          dns: dnsPolicy,
           reporter,
           died: deps.died,
         },
@@ -137,6 +150,7 @@ export function createAgent(
           settings = readSettings()
           collector?.changed()
         }
+        if (/^(felixconfigurations|services|endpointslices)\./.test(key)) dnsPolicy.changed()
         programmer.changed()
       })
       settings = readSettings()
@@ -166,7 +180,14 @@ export function createAgent(
 
   return {
     flush,
-    components: [follower, outbox, interfaces, uninstall, ...(collector === null ? [] : [collector]), programmer],
+    components: [
+      follower,
+      outbox,
+      interfaces,
+      uninstall,
+      ...(collector === null ? [] : [dnsPolicy, collector]),
+      programmer,
+    ],
     programmer,
     facts: () => ({
       revision: programmer.revision,
@@ -175,6 +196,7 @@ export function createAgent(
     }),
     routes(server) {
       server.post('/flush', flush)
+      server.get('/dns', dnsPolicy.look)
       server.post('/settle', async () => {
         await programmer.settled()
         return { revision: programmer.revision }

@@ -82,6 +82,7 @@ export function createTestCluster(): TestCluster {
           cluster: 'test',
           netns: node.netns,
           dataplane: 'nftables',
+          dnsCacheFile: join(node.dir, 'dns-cache'),
           // Tests flush themselves; a flush of the timer would take records away from under them.
           flowFlushMs: 3_600_000,
           uninstall: options?.uninstall ?? false,

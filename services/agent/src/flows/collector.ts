@@ -2,7 +2,6 @@ import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
 import type { Reporter } from '@margay/kit/reporter'
 import {
-  createAnsweredNames,
   createDnsAggregator,
   createFlowAggregator,
   dns,
@@ -11,9 +10,9 @@ import {
   flow,
   type PolicyModel,
 } from '@margay/schemas'
-import { createLookups } from '../dns/lookups.ts'
+import type { DnsPolicy } from '../dns/dns-policy.ts'
 import { createKernelThread } from '../netlink/kernel-thread.ts'
-import type { DnsCapture, WorkerReport } from '../netlink/worker-protocol.ts'
+import type { WorkerReport } from '../netlink/worker-protocol.ts'
 import type { RuleHit } from '../nftables/names.ts'
 import { runIn } from '../node/command.ts'
 import type { NodeSettings } from '../node/felix.ts'
@@ -40,6 +39,7 @@ export interface CollectorDeps {
   /** Where the host endpoints of the node stand now. */
   readonly hosts: () => HostPlacement
   readonly outbox: Outbox
+  readonly dns: Pick<DnsPolicy, 'names' | 'onLookup'>
   readonly reporter: Reporter
   /** Called when a thread that reads kernel events dies. */
   readonly died: (error: Error) => void
@@ -64,8 +64,6 @@ export function createCollector(
   const identity = { model, cluster: config.cluster, host: config.node }
   const flows = createFlowAggregator({ ...identity, levels: settings().flowLevels })
   const lookups = createDnsAggregator({ ...identity, start: Date.now() })
-  const pair = createLookups()
-  const answered = createAnsweredNames({ now: Date.now })
 
   const packets = reporter.counter('logged_packets_total', 'packets that the kernel logged', ['result'])
   const overruns = reporter.counter(
@@ -74,7 +72,6 @@ export function createCollector(
     ['source'],
   )
   const updates = reporter.counter('flow_updates_total', 'updates about connections', ['reporter', 'action'])
-  const dnsPackets = reporter.counter('dns_packets_total', 'DNS packets seen', ['result'])
   const entries = reporter.gauge('connections', 'connections followed')
   const dumpSeconds = reporter.histogram(
     'dump_seconds',
@@ -95,11 +92,13 @@ export function createCollector(
     },
   })
 
-  /** Adds the names under which the source looked up a destination that is no endpoint; domain rules judge by them. */
+  /** Adds the names that DNS gave a destination that is no endpoint: rules judge by all of them, whoever asked. */
   function withNames(update: FlowUpdate): FlowUpdate {
     if (update.reporter !== 'src' || update.destination?.endpoint) return update
-    const names = answered.names(update.packet.sourceIp, update.packet.destinationIp)
-    return names.length === 0 ? update : { ...update, domains: names, packet: { ...update.packet, domains: names } }
+    const { sourceIp, destinationIp } = update.packet
+    const domains = deps.dns.names.forClient(sourceIp, destinationIp)
+    if (domains.length === 0) return update
+    return { ...update, domains, packet: { ...update.packet, domains: deps.dns.names.all(destinationIp) } }
   }
 
   function localEndpoint(ip: string): Endpoint | null {
@@ -115,7 +114,6 @@ export function createCollector(
       overruns.inc({ source: 'log' }, report.overruns)
       for (const judged of report.judged) connections.judged(judged)
       for (const noted of report.noted) tellNoted(noted)
-      for (const capture of report.dns) takeDns(capture)
     } else if (report.type === 'ended') {
       overruns.inc({ source: 'connections' }, report.overruns)
       connections.ended(report.entries)
@@ -129,16 +127,9 @@ export function createCollector(
       noteLogged({ ...tuple, policy: hit.ref, rule: hit.ruleIndex, direction: hit.direction }, 'packet met a log rule')
   }
 
-  function takeDns(capture: DnsCapture): void {
-    const payload = Buffer.from(capture.payload.buffer, capture.payload.byteOffset, capture.payload.length)
-    const { result, lookups: seen } = pair.take(payload, capture.at)
-    dnsPackets.inc({ result })
-    for (const lookup of seen) {
-      if (localEndpoint(lookup.client)?.kind !== 'wep') continue
-      answered.add(lookup)
-      lookups.add(lookup, settings())
-    }
-  }
+  deps.dns.onLookup((lookup) => {
+    if (localEndpoint(lookup.client)?.kind === 'wep') lookups.add(lookup, settings())
+  })
 
   const options = { netns: config.netns, bufferBytes }
   const log = createKernelThread('nflog', options, { report: take, died: deps.died })

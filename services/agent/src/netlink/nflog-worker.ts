@@ -7,15 +7,13 @@ import { servicePrefix } from '../nftables/render.ts'
 import { decodeMessages, types } from './message.ts'
 import { bindGroup, decodePacket, nflogPacketType } from './nflog.ts'
 import { openNetlink } from './socket.ts'
-import type { DnsCapture, WorkerOptions, WorkerReport, WorkerRequest } from './worker-protocol.ts'
+import type { WorkerOptions, WorkerReport, WorkerRequest } from './worker-protocol.ts'
 
 // The thread that reads logged packets. It blocks on the socket, so it looks for requests between two datagrams.
 
 const report = (message: WorkerReport) => parentPort?.postMessage(message)
 /** Time between two reports while packets keep coming. */
 const reportMs = 50
-/** DNS packets of one report; more are counted as malformed rather than held. */
-const dnsLimit = 5000
 
 function main(options: WorkerOptions): void {
   if (options.netns !== null) enterNetns(options.netns)
@@ -23,13 +21,10 @@ function main(options: WorkerOptions): void {
   for (const group of [nflogGroups.ingress, nflogGroups.egress])
     for (const message of bindGroup(group, { threshold: 100, copyBytes: 256 }))
       socket.request(message, `NFLOG group ${group}`)
-  for (const message of bindGroup(nflogGroups.dns, { threshold: 1, copyBytes: 0xffff }))
-    socket.request(message, `NFLOG group ${nflogGroups.dns}`)
   report({ type: 'ready', largeBuffer: socket.largeBuffer })
 
   const assembly = createAssembly()
   const syncs: number[] = []
-  let dns: DnsCapture[] = []
   let packets = 0
   let malformed = 0
   let overruns = 0
@@ -40,11 +35,6 @@ function main(options: WorkerOptions): void {
     const logged = decodePacket(payload)
     if (logged === null) {
       malformed += 1
-      return
-    }
-    if (logged.group === nflogGroups.dns) {
-      if (dns.length < dnsLimit) dns.push({ payload: Uint8Array.from(logged.payload), at: process.hrtime.bigint() })
-      else malformed += 1
       return
     }
     const packet = parseIpPacket(logged.payload)
@@ -64,8 +54,7 @@ function main(options: WorkerOptions): void {
     const idle = datagram === null
     if (packets + overruns > 0 && (idle || Date.now() - reported >= reportMs)) {
       const { judged, noted } = assembly.take()
-      report({ type: 'logged', judged, noted, dns, packets, malformed, overruns })
-      dns = []
+      report({ type: 'logged', judged, noted, packets, malformed, overruns })
       packets = malformed = overruns = 0
       reported = Date.now()
     }

@@ -17,13 +17,6 @@ export type WorkerRequest =
   | { readonly type: 'dump'; readonly id: number }
   | { readonly type: 'stop' }
 
-/** A DNS packet, from its IP header on. */
-export interface DnsCapture {
-  readonly payload: Uint8Array
-  /** When it was read from the kernel, nanoseconds of a monotonic clock. */
-  readonly at: bigint
-}
-
 /** What a thread tells, asked or not. */
 export type WorkerReport =
   | { readonly type: 'ready'; readonly largeBuffer: boolean }
@@ -33,7 +26,6 @@ export type WorkerReport =
       readonly type: 'logged'
       readonly judged: readonly Judged[]
       readonly noted: readonly Noted[]
-      readonly dns: readonly DnsCapture[]
       readonly packets: number
       readonly malformed: number
       readonly overruns: number

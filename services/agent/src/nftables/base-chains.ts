@@ -3,8 +3,8 @@ import type { HostChains } from './host-chains.ts'
 import { clearEveryMarkIfAny, clearMarks } from './marks.ts'
 import { type Chain, fixedSet, type NamedSet } from './ruleset.ts'
 
-/** NFLOG groups: ingress verdicts, egress verdicts, DNS packets. */
-export const nflogGroups = { ingress: 1, egress: 2, dns: 3 } as const
+/** NFLOG groups of ingress and egress verdicts. */
+export const nflogGroups = { ingress: 1, egress: 2 } as const
 
 /** Host-side interfaces of pods begin with this; one that no endpoint owns is dropped. */
 export const workloadPrefix = 'cali'
@@ -38,14 +38,6 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
       {
         hook: 'type filter hook forward priority filter; policy accept;',
         rules: [
-          [from, 'meta l4proto 17', 'th dport 53', `log prefix "margay-dns-query" group ${nflogGroups.dns}`],
-          [
-            to,
-            'meta l4proto 17',
-            'th sport 53',
-            'ct direction reply',
-            `log prefix "margay-dns-response" group ${nflogGroups.dns}`,
-          ],
           ...hosts.forwardIn,
           [from, 'jump from-workload'],
           [to, 'jump to-workload'],

@@ -1,10 +1,12 @@
 import { type FelixConfigurationSpec, felixSpec, type LogSettings, logSettings, type Resource } from '@margay/schemas'
+import { type DnsPolicySettings, dnsPolicySettings } from '../dns/settings.ts'
 import { type DenialOptions, defaultDenial } from '../nftables/denial.ts'
 import type { RenderOptions } from '../nftables/render.ts'
 
 /** What the agent takes from FelixConfiguration (spec 4.8), completed with what holds without it. */
 export interface NodeSettings extends LogSettings {
   readonly render: Omit<RenderOptions, 'serviceIps'>
+  readonly dnsPolicy: DnsPolicySettings
 }
 
 /** The settings of a node: `node.<name>` goes before `default`, that before what the agent was started with. */
@@ -23,6 +25,7 @@ export function nodeSettings(
       checksState: spec.disableConntrackInvalidCheck !== true,
       denial: denialOptions(spec),
     },
+    dnsPolicy: dnsPolicySettings(spec),
   }
 }
 

@@ -1,4 +1,4 @@
-import { encode, streamEncode } from 'dns-packet'
+import { encode, type Packet, streamEncode } from 'dns-packet'
 import { expect, test } from 'vitest'
 import { createLookups } from '../../src/dns/lookups.ts'
 import { ipv4Packet, tcpSegment, udpDatagram } from '../flows/packets.ts'
@@ -11,13 +11,12 @@ function query(port: number, id: number, name = 'www.example.com'): Buffer {
   return ipv4Packet({ source: client, destination: server, protocol: 17, transport: udpDatagram(port, 53, message) })
 }
 
-const response = (id: number, name = 'www.example.com', addresses = ['192.0.2.1']) =>
-  ({
-    type: 'response',
-    id,
-    questions: [{ type: 'A', name }],
-    answers: addresses.map((data) => ({ type: 'A', name, ttl: 5, data })),
-  }) as const
+const response = (id: number, name = 'www.example.com', addresses = ['192.0.2.1']): Packet => ({
+  type: 'response',
+  id,
+  questions: [{ type: 'A', name }],
+  answers: addresses.map((data) => ({ type: 'A', name, ttl: 5, data })),
+})
 
 const answer = (port: number, id: number) =>
   ipv4Packet({
