@@ -67,12 +67,6 @@ const meaningful: ReadonlySet<string> = new Set([
   'FelixConfiguration',
 ])
 
-interface CompiledProfile {
-  readonly flat: FlatProfile
-  readonly compiled: Compiled<Profile>
-  readonly domains: string
-}
-
 /** How a cluster is made. */
 export interface ClusterOptions {
   /**
@@ -99,8 +93,10 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
   })
   const hosts = createHostSettings()
   const nodeOf = (ip: string): string | null => {
+    const node = hosts.nodeOf(canonicalAddress(ip))
+    if (node !== null) return node
     const owner = endpoints.endpointByIp(ip)
-    return hosts.nodeOf(canonicalAddress(ip)) ?? (owner?.kind === 'hep' ? owner.node : null)
+    return owner?.kind === 'hep' ? owner.node : null
   }
   const services = createServiceDirectory({
     workloads: endpoints.workloads,
@@ -108,7 +104,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
   })
   const sets = createSetRegistry(index, services, feed)
   const policies = createPolicyStore(index, sets, feed)
-  const profiles = new Map<string, CompiledProfile>()
+  const profiles = createProfileStore({ flat: endpoints.profile, sets, feed })
   const applied = new Map<ResourceKey, Applied>()
   let revision = 0
 
@@ -117,26 +113,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     const selections = index.takeDomainChanges()
     if (selections.length === 0) return
     policies.refreshDomains(selections)
-    for (const [name, { compiled, domains }] of profiles) {
-      if (compiled.domainSelections.length === 0 || domains === domainKey(compiled)) continue
-      profile(name)
-      feed.profile(name)
-    }
-  }
-
-  function profile(name: string): Profile | null {
-    const flat = endpoints.profile(name)
-    const had = profiles.get(name)
-    if (had !== undefined && had.flat === flat && had.domains === domainKey(had.compiled)) return had.compiled.value
-    profiles.delete(name)
-    let value: Profile | null = null
-    if (flat !== null) {
-      const compiled = compileProfile(flat, sets)
-      profiles.set(name, { flat, compiled, domains: domainKey(compiled) })
-      value = compiled.value
-    }
-    for (const hold of had?.compiled.holds ?? []) hold.release()
-    return value
+    profiles.refreshDomains()
   }
 
   /** Takes what the resource means, and returns how to take it back; null when it means nothing. */
@@ -159,11 +136,10 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     const flat = profileOf(resource)
     if (flat !== null) {
       endpoints.putProfile(flat)
-      // At once, so that the sets of its rules are in use from now on.
-      profile(flat.name)
+      profiles.changed(flat.name)
       return () => {
         endpoints.removeProfile(flat.name)
-        profile(flat.name)
+        profiles.changed(flat.name)
       }
     }
     if (services.put(resource)) return () => services.remove(resource)
@@ -217,7 +193,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     endpoint: endpoints.endpoint,
     endpointByIp: endpoints.endpointByIp,
     tiers: policies.tiers,
-    profile,
+    profile: profiles.get,
     addressSet: sets.get,
     governing(endpoint, direction, stage = 'normal') {
       const indexed = endpoints.indexed(endpoint.key)
@@ -232,6 +208,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     nodeOf,
     hostEndpoints: endpoints.hostEndpoints,
     endpointToHostAction: hosts.endpointToHostAction,
+    isTunnel: hosts.isTunnel,
     identify(ip, from, domains = []) {
       const endpoint = endpoints.endpointByIp(ip)
       if (endpoint !== null) return endpointIdentity(endpoint)
@@ -245,8 +222,25 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
 
 const ungoverned: readonly GoverningTier[] = []
 
-/** The part of a resource that the model reads, as text that compares. */
+/** The part of a resource that the model reads, as text that compares; a heartbeat in the status of a node is none of it. */
 function meaningOf({ kind, apiVersion, metadata, ...rest }: Resource): string {
   const { name, namespace, labels } = metadata
-  return JSON.stringify([kind, apiVersion, name, namespace, labels, rest])
+  return JSON.stringify([kind, apiVersion, name, namespace, ...read(kind, labels, rest)])
+}
+
+function read(kind: string, labels: unknown, rest: Omit<Resource, keyof Resource & string>): unknown[] {
+  switch (kind) {
+    case 'Namespace':
+    case 'ServiceAccount':
+      return [labels]
+    case 'Node':
+      return [(rest.status as { addresses?: unknown } | undefined)?.addresses]
+    case 'Service':
+      return [rest.spec, rest.status]
+    case 'Endpoints':
+    case 'EndpointSlice':
+      return [labels, rest]
+    default:
+      return [rest.spec]
+  }
 }

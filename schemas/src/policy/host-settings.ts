@@ -12,12 +12,15 @@ export interface HostSettings {
   nodeOf(ip: string): string | null
   failsafes(direction: Direction, node: string): readonly FailsafePort[]
   endpointToHostAction(node: string): EndpointToHostAction
+  isTunnel(node: string, protocol: number, port: number | null): boolean
 }
 
 const anywhere = '0.0.0.0/0'
 const ports = (protocol: number, list: readonly number[]) => list.map((port) => ({ protocol, port, net: anywhere }))
 const tcp = 6
 const udp = 17
+const ipip = 4
+const usualVxlanPort = 4789
 const cluster = [179, 2379, 2380, 5473, 6443, 6666, 6667]
 
 /** Ports open unless configuration says otherwise (spec 5.7.2). */
@@ -31,6 +34,8 @@ export function createHostSettings(): HostSettings {
   const nodes = new Map<string, readonly string[]>()
   /** FelixConfigurations by name: `default`, and `node.<name>`, whose fields go before it. */
   const configurations = new Map<string, FelixConfigurationSpec>()
+  /** Settings by node, as long as no configuration changes. */
+  const known = new Map<string, FelixConfigurationSpec>()
   let byIp: Map<string, string> | null = null
 
   function addresses(): Map<string, string> {
@@ -46,15 +51,20 @@ export function createHostSettings(): HostSettings {
       return true
     }
     if (kind !== 'FelixConfiguration') return false
+    known.clear()
     if (present) configurations.set(metadata.name, (rest.spec ?? {}) as FelixConfigurationSpec)
     else configurations.delete(metadata.name)
     return true
   }
 
-  const settingsOf = (node: string): FelixConfigurationSpec => ({
-    ...configurations.get('default'),
-    ...configurations.get(`node.${node}`),
-  })
+  function settingsOf(node: string): FelixConfigurationSpec {
+    let settings = known.get(node)
+    if (settings === undefined) {
+      settings = { ...configurations.get('default'), ...configurations.get(`node.${node}`) }
+      known.set(node, settings)
+    }
+    return settings
+  }
 
   return {
     put: (resource) => change(resource, true),
@@ -73,6 +83,12 @@ export function createHostSettings(): HostSettings {
     },
     endpointToHostAction: (node) =>
       (settingsOf(node).defaultEndpointToHostAction?.toLowerCase() ?? 'drop') as EndpointToHostAction,
+    isTunnel(node, protocol, port) {
+      if (protocol === ipip) return settingsOf(node).allowIPIPPacketsFromWorkloads !== true
+      if (protocol !== udp) return false
+      const { allowVXLANPacketsFromWorkloads, vxlanPort = usualVxlanPort } = settingsOf(node)
+      return port === vxlanPort && allowVXLANPacketsFromWorkloads !== true
+    },
   }
 }
 

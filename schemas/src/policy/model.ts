@@ -144,7 +144,11 @@ export interface Policy {
   readonly stagedAction?: 'set' | 'delete'
 }
 
-/** Where a policy acts on a host endpoint (spec 5.7.3); workload endpoints know `normal` only. */
+/**
+ * Where a policy acts on a host endpoint (spec 5.7.3); workload endpoints know `normal` only. An Allow in one is the host endpoint's last word.
+ * `untracked` and `pre-dnat` know no end of a tier and leave what nobody decided to the next. `forward` lets everything through as long as
+ * no policy of the stage selects the host endpoint in the direction; once one does, it denies what nobody allows, also after a Pass.
+ */
 export type Stage = 'untracked' | 'pre-dnat' | 'normal' | 'forward'
 
 /** A port that is open on every host endpoint whatever policy says (spec 5.7.2). */
@@ -264,6 +268,8 @@ export interface PolicyModel {
   nodeOf(ip: string): string | null
   /** What happens to packets of a workload to its own host, this node, that egress policy let through. */
   endpointToHostAction(node: string): EndpointToHostAction
+  /** True for packets that no workload of the node may send, by its settings: tunnels, which would hide from policy what is in them. */
+  isTunnel(node: string, protocol: number, port: number | null): boolean
   /**
    * Names an address; `from` is the endpoint at the other end, whose namespace's network sets go first. `domains` are the names that DNS
    * answers gave to a destination: a network set may know it by one of them only.
@@ -324,6 +330,8 @@ export type Exemption =
   | 'failsafe'
   /** IPv6 looks for its neighbours. */
   | 'neighbour-discovery'
+  /** A workload sends a tunnel (VXLAN, IP in IP), which settings of its node forbid. */
+  | 'tunnel'
 
 /** What was decided about one direction, and how. */
 export interface Judgement {

@@ -13,6 +13,8 @@ export interface Station {
   /** The packet as untracked and pre-DNAT policy see it there, and as the others do. */
   readonly early: ReadPacket
   readonly late: ReadPacket
+  /** A station before it whose Allow settles this one too, which then is not asked. */
+  readonly settledBy: Station | null
   /** Set when policy is not asked. */
   readonly exempt: { readonly reason: Exemption; readonly verdict: Verdict } | null
 }
@@ -65,7 +67,13 @@ function withinNode(way: Way): Station[] | null {
 /** Both ends let the packet through without asking anybody. */
 function exempt({ packet, source, destination }: Way, reason: Exemption): Station[] {
   const stations: Station[] = []
-  const common = { stages: normal, early: packet, late: packet, exempt: { reason, verdict: 'allow' } } as const
+  const common = {
+    stages: normal,
+    early: packet,
+    late: packet,
+    settledBy: null,
+    exempt: { reason, verdict: 'allow' },
+  } as const
   if (source !== null) stations.push({ ...common, part: 'egress', endpoint: source, direction: 'egress' })
   if (destination !== null) stations.push({ ...common, part: 'ingress', endpoint: destination, direction: 'ingress' })
   return stations
@@ -75,10 +83,12 @@ function exempt({ packet, source, destination }: Way, reason: Exemption): Statio
 function toOwnNode({ model, packet, destination, to }: Way, source: Endpoint): Station[] {
   const node = to as string
   const hosts = hostPlacement(model, node)
-  const common = { early: beforeDnat(packet), late: packet, exempt: null }
-  const stations: Station[] = []
-  if (hosts.rest !== null)
-    stations.push({ ...common, part: 'transitEgress', endpoint: hosts.rest, direction: 'ingress', stages: preDnat })
+  const common = { early: beforeDnat(packet), late: packet, settledBy: null, exempt: null }
+  const first: Station | null =
+    hosts.rest === null
+      ? null
+      : { ...common, part: 'transitEgress', endpoint: hosts.rest, direction: 'ingress', stages: preDnat }
+  const stations: Station[] = first === null ? [] : [first]
   stations.push({ ...common, part: 'egress', endpoint: source, direction: 'egress', stages: normal })
   const action = model.endpointToHostAction(node)
   const host = hostOf(hosts, destination, { ip: packet.destination.ip })
@@ -90,6 +100,7 @@ function toOwnNode({ model, packet, destination, to }: Way, source: Endpoint): S
       endpoint: host,
       direction: 'ingress',
       stages: normal,
+      settledBy: first,
       exempt: action === 'return' ? null : { reason: 'endpoint-to-host', verdict },
     })
   return stations
@@ -181,6 +192,7 @@ function add(
     stages,
     early: isBefore || isThere ? early : packet,
     late: isBefore ? early : packet,
+    settledBy: null,
     exempt: null,
   })
 }

@@ -25,6 +25,9 @@ export function judgeStation(model: PolicyModel, station: Station, mode: Mode): 
   if (exempt !== null) return { verdict: exempt.verdict, trace: [], exempt: exempt.reason }
   if (endpoint === null) return null
   if (isDiscovery(endpoint, late)) return { verdict: 'allow', trace: [], exempt: 'neighbour-discovery' }
+  if (endpoint.kind === 'wep' && direction === 'egress' && isTunnel(model, endpoint, late))
+    return { verdict: 'deny', trace: [], exempt: 'tunnel' }
+  if (station.settledBy !== null && settles(judgeStation(model, station.settledBy, mode))) return null
   const trace: TraceEntry[] = []
   for (const stage of station.stages) {
     const packet = stage === 'untracked' || stage === 'pre-dnat' ? station.early : late
@@ -38,6 +41,12 @@ export function judgeStation(model: PolicyModel, station: Station, mode: Mode): 
   // Only forwarding ends without a verdict: no policy for forwarded traffic has a say, or those that have went before it.
   return trace.length === 0 ? null : { verdict: 'allow', trace }
 }
+
+const isTunnel = (model: PolicyModel, { node }: Endpoint, { protocol, destination }: ReadPacket) =>
+  model.isTunnel(node, protocol, destination.port)
+
+/** True when a policy allowed, not when none had a say. */
+const settles = (judgement: Judgement | null) => judgement?.trace.at(-1)?.action === 'allow'
 
 /** Failsafe ports go before every stage but forwarding. */
 function isSpared(model: PolicyModel, host: Endpoint, direction: Direction, stage: Stage, packet: ReadPacket): boolean {

@@ -348,6 +348,37 @@ describe('what is not asked', () => {
     expect(judge([], tcp(podIp, otherNodeIp, 80))).toMatchObject({ verdict: 'allow', ingress: null })
   })
 
+  test('where the node asks its host endpoint, an Allow before DNAT settles it', () => {
+    const asks = anObject('projectcalico.org/v3', 'FelixConfiguration', 'default', {
+      spec: { defaultEndpointToHostAction: 'Return' },
+    })
+    const packet = tcp(podIp, nodeIp, 80)
+    const closed = [all, asks, drops('normal', 'ingress')]
+    expect(judge(closed, packet).ingress).toMatchObject({
+      verdict: 'deny',
+      trace: [{ ref: { name: 'normal-ingress' } }],
+    })
+    const early = gnp('early', { selector: "host == 'yes'", ...flags['pre-dnat'], ingress: allow })
+    expect(judge([...closed, early], packet)).toMatchObject({ verdict: 'allow', ingress: null })
+  })
+
+  test.each<[string, number, number, Record<string, unknown>, boolean]>([
+    ['VXLAN', 17, 4789, {}, false],
+    ['VXLAN where it may', 17, 4789, { allowVXLANPacketsFromWorkloads: true }, true],
+    ['VXLAN on another port', 17, 4790, { vxlanPort: 4790 }, false],
+    ['UDP on the usual port when it is not VXLAN’s', 17, 4789, { vxlanPort: 4790 }, true],
+    ['IP in IP', 4, 0, {}, false],
+    ['IP in IP where it may', 4, 0, { allowIPIPPacketsFromWorkloads: true }, true],
+    ['TCP on the port of VXLAN', 6, 4789, {}, true],
+  ])('%s from a pod, by the settings of its node', (_, protocol, port, spec, isAllowed) => {
+    const felix = anObject('projectcalico.org/v3', 'FelixConfiguration', 'default', { spec })
+    const { verdict, egress } = judge([felix], tcp(podIp, outside, port, { protocol }))
+    expect(verdict).toBe(isAllowed ? 'allow' : 'deny')
+    if (!isAllowed) expect(egress).toEqual({ verdict: 'deny', trace: [], exempt: 'tunnel' })
+    // What comes from elsewhere is for policy to judge.
+    expect(judge([felix], tcp(outside, podIp, port, { protocol })).verdict).toBe('allow')
+  })
+
   test('settings of the node go before those of all', () => {
     const felix = (name: string, defaultEndpointToHostAction: string) =>
       anObject('projectcalico.org/v3', 'FelixConfiguration', name, { spec: { defaultEndpointToHostAction } })
