@@ -2,7 +2,6 @@ import type { TierSpec } from '../resources/kinds/tier.ts'
 import { completeResource, keyOf, kindOf } from '../resources/kinds.ts'
 import type { Resource, ResourceKey } from '../resources/resource.ts'
 import { createChangeFeed } from './change-feed.ts'
-import { type Compiled, compileProfile, domainKey } from './compile.ts'
 import { createEndpointStore } from './endpoint-store.ts'
 import { policyId } from './flat-policy.ts'
 import { flattenPolicy } from './flatten.ts'
@@ -10,9 +9,11 @@ import { createHostSettings } from './host-settings.ts'
 import { endpointIdentity, networkSetIdentity, outsideIdentity } from './identities.ts'
 import { canonicalAddress } from './ip.ts'
 import { itemOf } from './item.ts'
-import type { GoverningTier, PolicyModel, Profile } from './model.ts'
+import { isItemKind, isMeaningful, meaningOf } from './meaning.ts'
+import type { GoverningTier, PolicyModel } from './model.ts'
 import { createPolicyStore } from './policy-store.ts'
-import { type FlatProfile, impliedProfile, profileOf } from './profiles.ts'
+import { createProfileStore } from './profile-store.ts'
+import { impliedProfile, profileOf } from './profiles.ts'
 import { createSelectionIndex } from './selection-index.ts'
 import { createServiceDirectory } from './services.ts'
 import { createSetRegistry } from './set-registry.ts'
@@ -35,37 +36,6 @@ interface Applied {
   readonly meaning: string
   readonly undo: Undo
 }
-
-const itemKinds: ReadonlySet<string> = new Set([
-  'Pod',
-  'WorkloadEndpoint',
-  'HostEndpoint',
-  'NetworkSet',
-  'GlobalNetworkSet',
-])
-const isItemKind = (kind: string) => itemKinds.has(kind)
-
-/** Kinds that mean something here; all others are left alone. */
-const meaningful: ReadonlySet<string> = new Set([
-  ...itemKinds,
-  'NetworkPolicy',
-  'GlobalNetworkPolicy',
-  'StagedNetworkPolicy',
-  'StagedGlobalNetworkPolicy',
-  'StagedKubernetesNetworkPolicy',
-  'ClusterNetworkPolicy',
-  'AdminNetworkPolicy',
-  'BaselineAdminNetworkPolicy',
-  'Tier',
-  'Profile',
-  'Namespace',
-  'ServiceAccount',
-  'Service',
-  'Endpoints',
-  'EndpointSlice',
-  'Node',
-  'FelixConfiguration',
-])
 
 /** How a cluster is made. */
 export interface ClusterOptions {
@@ -166,7 +136,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     },
     apply(given) {
       const kind = kindOf(given)
-      if (kind === null || !meaningful.has(kind.kind)) return
+      if (kind === null || !isMeaningful(kind.kind)) return
       const key = keyOf(given)
       if (isItemKind(kind.kind)) {
         applyItem(key, given)
@@ -221,26 +191,3 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
 }
 
 const ungoverned: readonly GoverningTier[] = []
-
-/** The part of a resource that the model reads, as text that compares; a heartbeat in the status of a node is none of it. */
-function meaningOf({ kind, apiVersion, metadata, ...rest }: Resource): string {
-  const { name, namespace, labels } = metadata
-  return JSON.stringify([kind, apiVersion, name, namespace, ...read(kind, labels, rest)])
-}
-
-function read(kind: string, labels: unknown, rest: Omit<Resource, keyof Resource & string>): unknown[] {
-  switch (kind) {
-    case 'Namespace':
-    case 'ServiceAccount':
-      return [labels]
-    case 'Node':
-      return [(rest.status as { addresses?: unknown } | undefined)?.addresses]
-    case 'Service':
-      return [rest.spec, rest.status]
-    case 'Endpoints':
-    case 'EndpointSlice':
-      return [labels, rest]
-    default:
-      return [rest.spec]
-  }
-}

@@ -328,6 +328,10 @@ describe('the model over time', () => {
     expect(cluster.revision).toBe(revision)
     cluster.apply(aPod('a/p', '10.0.0.1', { app: 'api' }))
     expect(cluster.revision).toBe(revision + 1)
+    const node = aNode('n', '172.20.0.1')
+    cluster.apply(node)
+    cluster.apply({ ...node, status: { ...(node.status as object), conditions: [{ lastHeartbeatTime: 'now' }] } })
+    expect(cluster.revision).toBe(revision + 2)
   })
 
   test('a policy tells the endpoints that it selects, and network sets are none', () => {
