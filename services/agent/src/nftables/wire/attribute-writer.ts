@@ -71,6 +71,13 @@ export function createAttributeWriter(initialBytes = 4096): AttributeWriter {
     buffer[start + 3] = value
   }
 
+  function putUtf8(type: number, value: string): void {
+    const size = Buffer.byteLength(value)
+    const start = attribute(type, size + 1)
+    buffer.write(value, start, 'utf8')
+    buffer[start + size] = 0
+  }
+
   return {
     get length() {
       return at
@@ -120,10 +127,16 @@ export function createAttributeWriter(initialBytes = 4096): AttributeWriter {
       buffer.writeBigUInt64BE(value, start)
     },
     text(type, value) {
-      const size = Buffer.byteLength(value)
-      const start = attribute(type, size + 1)
-      buffer.write(value, start, 'utf8')
-      buffer[start + size] = 0
+      const start = attribute(type, value.length + 1)
+      for (let index = 0; index < value.length; index += 1) {
+        const code = value.charCodeAt(index)
+        if (code > 0x7f) {
+          at = start - attributeHeader
+          return putUtf8(type, value)
+        }
+        buffer[start + index] = code
+      }
+      buffer[start + value.length] = 0
     },
     bytes(type, value) {
       const start = attribute(type, value.length)
