@@ -57,24 +57,22 @@ export function placeHosts(endpoints: Iterable<Endpoint>, addresses: ReadonlyMap
 
 const isLoopback = (ip: string) => ip === '::1' || ip.startsWith('127.')
 
-/** The placement as it is now, worked out again only after changes of the model or of the node's addresses. */
+/** The placement as it is now, worked out again only when the node has other host endpoints or addresses. */
 export function createHostPlacements(
   node: string,
-  deps: { readonly model: PolicyModel; readonly addresses: () => ReadonlyMap<string, string> },
+  deps: { readonly model: Pick<PolicyModel, 'hostEndpoints'>; readonly addresses: () => ReadonlyMap<string, string> },
 ): () => HostPlacement {
   const { model } = deps
   let placement = noHosts
-  let revision = -1
+  let placed: readonly Endpoint[] = []
   let addresses: ReadonlyMap<string, string> | null = null
   return () => {
     const present = deps.addresses()
-    if (revision !== model.revision || addresses !== present) {
-      revision = model.revision
+    const hosts = model.hostEndpoints(node)
+    if (hosts !== placed || addresses !== present) {
+      placed = hosts
       addresses = present
-      placement = placeHosts(
-        [...model.endpoints()].filter((endpoint) => endpoint.node === node),
-        present,
-      )
+      placement = placeHosts(hosts, present)
     }
     return placement
   }

@@ -20,9 +20,9 @@ export function createNodeModel(
       return known?.kind === 'wep' ? known : (hosts().owners.get(canonicalAddress(ip)) ?? known)
     },
     nodeOf: (ip) => model.nodeOf(ip) ?? (isHost(ip) ? node : null),
-    identify(ip, from) {
+    identify(ip, from, domains) {
       const endpoint = own.endpointByIp(ip)
-      return endpoint?.kind === 'hep' ? endpointIdentity(endpoint) : model.identify(ip, from)
+      return endpoint?.kind === 'hep' ? endpointIdentity(endpoint) : model.identify(ip, from, domains)
     },
   }
   // Everything else, `revision` included, is what the cluster's model says at that moment.
