@@ -1,0 +1,24 @@
+import { describe, expect, test } from 'vitest'
+import { answer } from '../../src/conformance/answer.ts'
+import { difference, readVectors } from './vectors.ts'
+
+const vectors = readVectors()
+const files = [...new Set(vectors.map(({ file }) => file))]
+
+describe('conformance vectors', () => {
+  test.each(files)('%s', (file) => {
+    const differences = vectors
+      .filter((vector) => vector.file === file)
+      .flatMap(({ id, ask, request, expected }) => {
+        const found = difference(answer(ask, { id, ...request }), expected)
+        return found === null ? [] : [`${id}: ${found}`]
+      })
+    expect(differences).toEqual([])
+  })
+
+  test('every vector has an id of its own, which begins with a section of the specification', () => {
+    const ids = vectors.map(({ id }) => id)
+    expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([])
+    expect(ids.filter((id) => !/^\d+(\.\d+)*-[a-z0-9-]+$/.test(id))).toEqual([])
+  })
+})

@@ -1,0 +1,290 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import type { Conformance } from '../../src/conformance/answer.ts'
+
+type Given = Record<string, unknown>
+
+/** One vector: what is asked, and what the answer must hold. */
+export interface Vector {
+  /** `<section>-<what it is about>` */
+  readonly id: string
+  readonly section: string
+  readonly file: string
+  readonly ask: Conformance
+  readonly request: Given
+  readonly expected: Given
+}
+
+const folder = new URL('vectors/', import.meta.url)
+const worlds = parse(readFileSync(new URL('worlds.yaml', import.meta.url), 'utf8')) as Record<string, readonly Given[]>
+const calico = 'projectcalico.org/v3'
+
+/** Short names of kinds in vectors: apiVersion, kind, whether namespaced. */
+const kinds: Readonly<Record<string, readonly [string, string, boolean]>> = {
+  tier: [calico, 'Tier', false],
+  np: [calico, 'NetworkPolicy', true],
+  gnp: [calico, 'GlobalNetworkPolicy', false],
+  snp: [calico, 'StagedNetworkPolicy', true],
+  sgnp: [calico, 'StagedGlobalNetworkPolicy', false],
+  sknp: [calico, 'StagedKubernetesNetworkPolicy', true],
+  knp: ['networking.k8s.io/v1', 'NetworkPolicy', true],
+  kcnp: ['policy.networking.k8s.io/v1alpha2', 'ClusterNetworkPolicy', false],
+  anp: ['policy.networking.k8s.io/v1alpha1', 'AdminNetworkPolicy', false],
+  banp: ['policy.networking.k8s.io/v1alpha1', 'BaselineAdminNetworkPolicy', false],
+  netset: [calico, 'NetworkSet', true],
+  gns: [calico, 'GlobalNetworkSet', false],
+  hep: [calico, 'HostEndpoint', false],
+  wep: [calico, 'WorkloadEndpoint', true],
+  profile: [calico, 'Profile', false],
+  felix: [calico, 'FelixConfiguration', false],
+  alert: [calico, 'GlobalAlert', false],
+  report: [calico, 'GlobalReport', false],
+  controllers: [calico, 'KubeControllersConfiguration', false],
+  namespace: ['v1', 'Namespace', false],
+  account: ['v1', 'ServiceAccount', true],
+  service: ['v1', 'Service', true],
+}
+
+/**
+ * The resource that a short form stands for: `{np: shop/web, labels?, annotations?, ...spec}`, likewise for the other kinds;
+ * `{pod: shop/web, ip, labels?, node?, account?, ports?: [http=8080/TCP]}`; `{node: n1, ip}`; `{slice: shop/web, service, ips, ports: [http=8080]}`.
+ * What has an apiVersion is a resource already.
+ */
+export function resourceOf(short: Given): Given {
+  if ('apiVersion' in short) return short
+  const [[kind, place], ...rest] = Object.entries(short) as [[string, string], ...[string, unknown][]]
+  const { labels, annotations, ...spec } = Object.fromEntries(rest)
+  const head = (apiVersion: string, name: string, namespaced: boolean) => {
+    const [first, second] = String(place).includes('/') ? String(place).split('/') : [undefined, String(place)]
+    return {
+      apiVersion,
+      kind: name,
+      metadata: {
+        name: second,
+        ...(namespaced && first !== undefined && { namespace: first }),
+        ...(labels !== undefined && { labels }),
+        ...(annotations !== undefined && { annotations }),
+      },
+    }
+  }
+  if (kind === 'pod') return podOf(head('v1', 'Pod', true), spec)
+  if (kind === 'node')
+    return {
+      ...head('v1', 'Node', false),
+      status: { addresses: listOf(spec.ip).map((address) => ({ type: 'InternalIP', address })) },
+    }
+  if (kind === 'slice') return sliceOf(head('discovery.k8s.io/v1', 'EndpointSlice', true), spec)
+  const known = kinds[kind]
+  if (known === undefined) throw new Error(`no short form of ${kind}`)
+  return { ...head(...known), ...(Object.keys(spec).length > 0 && { spec }) }
+}
+
+function podOf(pod: Given, given: Given): Given {
+  const { ip, node = 'n1', account, ports, phase = 'Running', status, ...spec } = given
+  const containers = [{ name: 'c', ports: listOf(ports).map((port) => portOf(String(port), 'containerPort')) }]
+  return {
+    ...pod,
+    spec: {
+      ...(node !== '' && { nodeName: node }),
+      ...(account !== undefined && { serviceAccountName: account }),
+      containers,
+      ...spec,
+    },
+    status: status ?? { phase, ...(ip !== undefined && { podIPs: listOf(ip).map((one) => ({ ip: one })) }) },
+  }
+}
+
+function sliceOf(slice: Given, { service, ips, ports }: Given): Given {
+  const metadata = slice.metadata as Given
+  return {
+    ...slice,
+    metadata: { ...metadata, labels: { 'kubernetes.io/service-name': service } },
+    endpoints: listOf(ips).map((ip) => ({ addresses: [ip] })),
+    ports: listOf(ports).map((port) => portOf(String(port), 'port')),
+  }
+}
+
+function portOf(text: string, member: string): Given {
+  const [, name, port, protocol] = /^(?:([^=]*)=)?(\d+)(?:\/(\w+))?$/.exec(text) ?? []
+  return { ...(name && { name }), [member]: Number(port), ...(protocol && { protocol }) }
+}
+
+const listOf = (value: unknown): unknown[] => (value === undefined ? [] : Array.isArray(value) ? value : [value])
+
+/** `shop/client -> shop/web:80 udp`: a pod, `host:n1`, `svc:shop/web`, `wep:shop/web`, `hep:n1`, an address, a name; the protocol is TCP. */
+export function probeOf(text: string, more: Given = {}): Given {
+  const [, from, to, port, protocol] =
+    /^(\S+) -> (\S+?)(?::([a-z0-9-]+))?(?: (\w+))?$/.exec(
+      text.replace(/\[(.*)\]/, (_, ip: string) => ip.replaceAll(':', '_')),
+    ) ?? []
+  if (from === undefined || to === undefined) throw new Error(`not a probe: ${text}`)
+  return {
+    source: placeOf(from.replaceAll('_', ':')),
+    destination: placeOf(to.replaceAll('_', ':')),
+    protocol:
+      protocol === undefined
+        ? 'TCP'
+        : /^\d+$/.test(protocol)
+          ? Number(protocol)
+          : protocol.toUpperCase().replace('V6', 'v6'),
+    ...(port !== undefined && { port: /^\d+$/.test(port) ? Number(port) : port }),
+    ...more,
+  }
+}
+
+const prefixes: Readonly<Record<string, string>> = { host: 'host', svc: 'service', wep: 'endpoint', hep: 'endpoint' }
+
+function placeOf(text: string): Given {
+  const prefix = /^(host|svc|wep|hep):(.+)$/.exec(text)
+  if (prefix !== null) return { [prefixes[prefix[1] as string] as string]: prefix[2] }
+  if (text.includes('/')) return { pod: text }
+  return /^[\d.]+$|:/.test(text) ? { ip: text } : { domain: text }
+}
+
+/** A chapter of vectors: rows by what is asked, and what all rows of a group are given. */
+interface Chapter {
+  readonly groups: readonly Group[]
+}
+
+interface Group {
+  readonly ask: Conformance
+  readonly about: string
+  /** Resources of every row (policy): a list, or the name of one in `worlds.yaml`. */
+  readonly given?: readonly Given[] | string
+  /** Members of every row. */
+  readonly all?: Given
+  readonly rows: readonly Given[]
+}
+
+/** All vectors, in the order of the files. */
+export function readVectors(): Vector[] {
+  return readdirSync(folder)
+    .sort()
+    .flatMap((file) => {
+      const { groups } = parse(readFileSync(new URL(file, folder), 'utf8'), {
+        merge: true,
+        maxAliasCount: -1,
+      }) as Chapter
+      return groups.flatMap((group) => group.rows.map((row) => vectorOf(file, group, { ...group.all, ...row })))
+    })
+}
+
+function vectorOf(file: string, group: Group, { id, ...row }: Given): Vector {
+  const name = String(id)
+  const section = /^[\d.]*\d/.exec(name)?.[0] ?? ''
+  return { id: name, section, file, ask: group.ask, ...readers[group.ask](row, group) }
+}
+
+type Reader = (row: Given, group: Group) => Pick<Vector, 'request' | 'expected'>
+
+const refused = (error: unknown): Given => ({ valid: false, ...(error !== true && { error }) })
+
+const readers: Readonly<Record<Conformance, Reader>> = {
+  selector({ selector, labels = {}, error, ...expected }) {
+    return {
+      request: { selector, labels },
+      expected: error === undefined ? { valid: true, error: null, ...expected } : { ...refused(error), ...expected },
+    }
+  },
+  resource({ resource, error, warning, defaulted }) {
+    return {
+      request: { resource: resourceOf(resource as Given) },
+      expected: {
+        valid: error === undefined,
+        ...(error !== undefined && { errors: error }),
+        ...(warning !== undefined && { warnings: warning }),
+        ...(defaulted !== undefined && { defaulted }),
+      },
+    }
+  },
+  policy(row, group) {
+    const { probe, more, is, src, dst, pending, psrc, pdst, srcIs, dstIs, exempt, error, backends } = row
+    const given = typeof group.given === 'string' ? worlds[group.given] : group.given
+    const resources = [...(given ?? []), ...listOf(row.with).flat(), ...policiesOf(row)].map((one) =>
+      resourceOf(one as Given),
+    )
+    const end = (trace: unknown, verdict: unknown) =>
+      trace === undefined && verdict === undefined
+        ? undefined
+        : { ...(trace !== undefined && { trace: listOf(trace) }), ...(verdict !== undefined && { verdict }) }
+    const both = (egress: object | undefined, ingress: object | undefined) => ({
+      ...(egress && { egress }),
+      ...(ingress && { ingress }),
+    })
+    const staged = {
+      ...(pending !== undefined && { verdict: pending }),
+      ...both(end(psrc, undefined), end(pdst, undefined)),
+    }
+    return {
+      request: { resources, probe: probeOf(String(probe), more as Given) },
+      expected:
+        error === undefined
+          ? {
+              verdict: is,
+              ...both(end(src, srcIs), end(dst, dstIs)),
+              ...(exempt !== undefined && { ingress: { exempt } }),
+              ...(Object.keys(staged).length > 0 && { pending: staged }),
+              ...(backends !== undefined && { backends }),
+            }
+          : refused(error),
+    }
+  },
+  kubernetes({ from, to, error = null }) {
+    const policy = to === null ? null : resourceOf(to as Given)
+    return { request: { networkPolicy: resourceOf(from as Given) }, expected: { valid: to !== null, policy, error } }
+  },
+  query({ dataSet = 'flows', query, substitutions, error, ...expected }) {
+    return {
+      request: { dataSet, query, ...(substitutions !== undefined && { substitutions }) },
+      expected: error === undefined ? { valid: true, error: null, ...expected } : refused(error),
+    }
+  },
+}
+
+/**
+ * Policies in short: `in` is the one ingress rule of a NetworkPolicy of shop that selects app == 'web', `out` the one egress rule of one
+ * that selects app == 'client'; `gin` and `gout` the same in a GlobalNetworkPolicy.
+ */
+function policiesOf(row: Given): Given[] {
+  const web = { selector: "app == 'web'", types: ['Ingress'] }
+  const client = { selector: "app == 'client'", types: ['Egress'] }
+  return [
+    ...(row.in === undefined ? [] : [{ np: 'shop/in', ...web, ingress: listOf(row.in) }]),
+    ...(row.out === undefined ? [] : [{ np: 'shop/out', ...client, egress: listOf(row.out) }]),
+    ...(row.gin === undefined ? [] : [{ gnp: 'in', ...web, ingress: listOf(row.gin) }]),
+    ...(row.gout === undefined ? [] : [{ gnp: 'out', ...client, egress: listOf(row.gout) }]),
+  ]
+}
+
+/** How an answer differs from what is expected; null when it holds all of it. Text expected under `error` is a part of it. */
+export function difference(actual: unknown, expected: unknown, at = ''): string | null {
+  const path = at.split('.').at(-1)
+  if (path === 'error' && typeof expected === 'string' && typeof actual === 'string' && actual.includes(expected))
+    return null
+  if ((path === 'errors' || path === 'warnings') && !Array.isArray(actual)) return `${at}: none given`
+  if ((path === 'errors' || path === 'warnings') && Array.isArray(actual)) {
+    if (expected === true) return actual.length > 0 ? null : `${at}: none given`
+    const found = actual.map(({ path: where, rule }: { path: string; rule: string }) => `${rule} at ${where}`)
+    const missing = listOf(expected).find((one) => !found.includes(String(one)))
+    return missing === undefined ? null : `${at}: ${missing} is not among ${JSON.stringify(found)}`
+  }
+  if (Array.isArray(expected) && Array.isArray(actual)) {
+    if (expected.length !== actual.length)
+      return `${at}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`
+    for (const [index, one] of expected.entries()) {
+      const found = difference(actual[index], one, `${at}[${index}]`)
+      if (found !== null) return found
+    }
+    return null
+  }
+  if (typeof expected === 'object' && expected !== null && typeof actual === 'object' && actual !== null) {
+    for (const [member, one] of Object.entries(expected)) {
+      const found = difference((actual as Given)[member], one, at === '' ? member : `${at}.${member}`)
+      if (found !== null) return found
+    }
+    return null
+  }
+  return Object.is(actual ?? null, expected)
+    ? null
+    : `${at}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`
+}
