@@ -183,6 +183,11 @@ export const Config = Type.Object(
         }),
         port: Type.Integer({ default: 8080, minimum: 0, maximum: 65535, description: 'port to listen on' }),
         tokenFile: optionalFile('file that holds the access token; needed off loopback'),
+        authorization: Type.Union([Type.Literal('none'), Type.Literal('rbac')], {
+          default: 'none',
+          description:
+            'none: whoever uses the API may do everything with resources; rbac: what the roles and bindings of the cluster allow to the user of X-Margay-User and X-Margay-Groups',
+        }),
         allowedHosts: Type.Array(Type.String(), { default: [], description: 'further Host names to accept' }),
         bodyLimit: size('4MiB', 'largest request body'),
         requestTimeout: duration('30s', 'longest time for a request'),

@@ -7,6 +7,7 @@ import { createFeeds } from '@margay/api/events/feed'
 import { type LiveOptions, liveDefaults } from '@margay/api/events/live'
 import type { Ask } from '@margay/api/neighbour'
 import { createPulse } from '@margay/api/pulse'
+import { createGuard } from '@margay/api/resources/guard'
 import { createResourceStore, type ResourceStore } from '@margay/api/resources/store'
 import type { ClickHouse } from '@margay/kit/clickhouse'
 import { type Config, loadConfig } from '@margay/kit/config'
@@ -51,9 +52,10 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const log = options.log ?? createMemoryLog(options.now)
   const now = options.now ?? Date.now
   const cache = createResourceCache({ log, reporter })
+  const guard = createGuard(config.api.authorization)
   const store = createResourceStore(
     { cluster: 'test', host: 'test-host' },
-    { log, cache, reporter, now, uid: randomUUID },
+    { log, cache, reporter, guard, now, uid: randomUUID },
   )
   const feeds = createFeeds({ log, reporter })
   const pulse = createPulse({ log, now })
@@ -67,6 +69,7 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
     {
       config,
       store,
+      guard,
       log,
       clickhouse: options.clickhouse ?? absentClickHouse(),
       feeds,

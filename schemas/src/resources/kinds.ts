@@ -8,6 +8,7 @@ import * as policy from './kinds/network-policy.ts'
 import * as networkSets from './kinds/network-set.ts'
 import * as operations from './kinds/operations.ts'
 import { packetCapture } from './kinds/packet-capture.ts'
+import * as rbac from './kinds/rbac.ts'
 import { globalReport, globalReportType } from './kinds/report.ts'
 import { globalThreatFeed } from './kinds/threat-feed.ts'
 import { tier } from './kinds/tier.ts'
@@ -63,6 +64,10 @@ export const kinds: readonly Kind[] = [
   clusterPolicy.clusterNetworkPolicy,
   clusterPolicy.adminNetworkPolicy,
   clusterPolicy.baselineAdminNetworkPolicy,
+  rbac.clusterRole,
+  rbac.role,
+  rbac.clusterRoleBinding,
+  rbac.roleBinding,
 ]
 
 /** The group of an apiVersion; `core` for `v1`. */

@@ -8,12 +8,15 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { Feeds } from './events/feed.ts'
 import type { Ask } from './neighbour.ts'
 import type { Pulse } from './pulse.ts'
+import type { Guard } from './resources/guard.ts'
 import type { ResourceStore } from './resources/store.ts'
 
 /** What the routes work with. */
 export interface ApiContext {
   readonly config: Pick<Config, 'cluster' | 'api' | 'log'>
   readonly store: ResourceStore
+  /** Who may read what; the store asks it about writes. */
+  readonly guard: Guard
   readonly log: EventLog
   readonly clickhouse: ClickHouse
   readonly feeds: Feeds

@@ -6,6 +6,7 @@ export const errors = {
   SQL_FAILED: 'ClickHouse refused the SQL; the message is its own',
   RESOURCE_INVALID: 'a document breaks a rule; `problems` lists each with file, line and path. Nothing was written',
   RESOURCE_TOO_LARGE: 'a resource does not fit one record of the event log; nothing was written',
+  FORBIDDEN: 'the roles of the user do not allow it; the message says what is missing. Nothing was written',
   CONFLICT: 'the resource changed after the version that the request names; `currentVersion` is the newest',
   TIER_BUILT_IN: 'one of the tiers that always exist was to be deleted',
   TIER_NOT_EMPTY: 'a tier that still holds policies was to be deleted',

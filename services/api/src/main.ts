@@ -14,6 +14,7 @@ import { inBackground } from './background.ts'
 import { createFeeds } from './events/feed.ts'
 import { createAsk } from './neighbour.ts'
 import { createPulse } from './pulse.ts'
+import { createGuard } from './resources/guard.ts'
 import { createResourceStore } from './resources/store.ts'
 import { createApiServer } from './server.ts'
 
@@ -22,15 +23,16 @@ await serve('api', ({ config, reporter, runDir }) => {
   const log = createEventLog(config, { reporter })
   const topics = { name: 'topics', start: () => log.createTopics(allTopics(config)) }
   const cache = createResourceCache({ log, reporter })
+  const guard = createGuard(config.api.authorization)
   const store = createResourceStore(
     { cluster, host: hostname() },
-    { log, cache, reporter, now: Date.now, uid: randomUUID },
+    { log, cache, reporter, guard, now: Date.now, uid: randomUUID },
   )
   const clickhouse = createClickHouse(config, { reporter })
   const feeds = createFeeds({ log, reporter })
   const pulse = createPulse({ log, now: Date.now })
   const server = createApiServer(config.api, {
-    context: { config, store, log, clickhouse, feeds, pulse, ask: createAsk(runDir), reporter, now: Date.now },
+    context: { config, store, guard, log, clickhouse, feeds, pulse, ask: createAsk(runDir), reporter, now: Date.now },
     consoleDir: fileURLToPath(new URL('../../console/dist', import.meta.url)),
   })
   const heartbeat = createHeartbeat(

@@ -7,6 +7,7 @@ import type { Outcome } from './plan.ts'
 export interface Actor {
   /** As in `alice` or `system:lab`. */
   readonly user: string
+  readonly groups: readonly string[]
   readonly sourceIps: readonly string[]
   readonly userAgent: string
   readonly requestUri: string
@@ -74,10 +75,10 @@ function withinLimit(event: AuditEvent): AuditEvent {
   return shorter
 }
 
-/** What a refused request wanted of one object; a null key when not even that could be read. */
+/** What a refused request wanted of one object (of a kind, where the key has no name); a null key when not even that could be read. */
 export interface Refused {
   readonly key: ResourceKey | null
-  readonly verb: 'create' | 'delete' | UpdateVerb
+  readonly verb: 'get' | 'list' | 'create' | 'delete' | UpdateVerb
   readonly object: Resource | null
   readonly status: number
   readonly code: string
@@ -90,6 +91,7 @@ export function refusalEvent(refused: Refused, options: AuditOptions): AuditEven
     ...envelope(refused.verb, options),
     ...(refused.key === null ? {} : aboutObject(refused.key, refused.object, null)),
     responseStatus: { code: refused.status, status: 'Failure', message: refused.message, reason: refused.code },
+    ...(refused.status === 403 ? { annotations: { 'authorization.k8s.io/decision': 'forbid' } } : {}),
     ...(refused.object === null || (refused.key !== null && isSecret(refused.key))
       ? {}
       : { requestObject: refused.object }),
@@ -112,16 +114,11 @@ function envelope(verb: string, { actor, cluster, host, now, uid }: AuditOptions
     verb,
     requestURI: actor.requestUri,
     userAgent: actor.userAgent,
-    user: { username: actor.user, groups: groupsOf(actor.user) },
+    user: { username: actor.user, groups: [...actor.groups] },
     sourceIPs: [...actor.sourceIps],
     requestReceivedTimestamp: actor.receivedAt,
     stageTimestamp: now,
   }
-}
-
-function groupsOf(user: string): string[] {
-  if (user === 'anonymous') return ['system:unauthenticated']
-  return user.startsWith('system:') ? ['system:services', 'system:authenticated'] : ['system:authenticated']
 }
 
 /** Calico's own kinds go to the log `ee_audit`, those of Kubernetes to `kube_audit` (spec 4.5). */
@@ -136,7 +133,7 @@ function aboutObject(key: ResourceKey, object: Resource | null, subresource: str
     objectRef: {
       resource: plural.slice(0, dot),
       ...(namespace === null ? {} : { namespace }),
-      name: nameOf(key),
+      ...(nameOf(key) === '' ? {} : { name: nameOf(key) }),
       ...(group === 'core' ? {} : { apiGroup: group }),
       ...(object === null ? {} : { apiVersion: object.apiVersion.slice(object.apiVersion.indexOf('/') + 1) }),
       ...(object?.metadata.uid === undefined ? {} : { uid: object.metadata.uid }),

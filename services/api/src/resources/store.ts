@@ -17,6 +17,7 @@ import { admissionProblems, namespaceOf, pluralOf, requireDeletable, viewAfter }
 import { type Actor, type AuditOptions, changeEvent, type Refused, refusalEvent, type UpdateVerb } from './audit.ts'
 import { builtInResources } from './built-in.ts'
 import type { Documents } from './documents.ts'
+import type { Guard } from './guard.ts'
 import { type ClusterView, type Outcome, planChanges, type Wanted } from './plan.ts'
 
 /** A request to change resources. */
@@ -38,10 +39,12 @@ export interface WriteResult {
 export interface ResourceStore extends Component, ClusterView {
   /**
    * Carries out a request wholly or not at all, one request at a time, as one atomic append of records and audit events.
-   * Throws RESOURCE_INVALID, CONFLICT, TIER_BUILT_IN, TIER_NOT_EMPTY, NAMESPACE_BUILT_IN, RESOURCE_TOO_LARGE or
+   * Throws RESOURCE_INVALID, FORBIDDEN, CONFLICT, TIER_BUILT_IN, TIER_NOT_EMPTY, NAMESPACE_BUILT_IN, RESOURCE_TOO_LARGE or
    * LOG_UNAVAILABLE.
    */
   write(request: WriteRequest): Promise<WriteResult>
+  /** Tells the audit log that something was refused to somebody. */
+  tellRefusal(actor: Actor, refused: readonly Refused[]): Promise<void>
 }
 
 /** Where resources are kept and who is told. */
@@ -49,6 +52,7 @@ export interface ResourceStoreDeps {
   readonly log: EventLog
   readonly cache: ResourceCache
   readonly reporter: Reporter
+  readonly guard: Guard
   /** Unix milliseconds. */
   readonly now: () => number
   readonly uid: () => string
@@ -60,7 +64,7 @@ export interface ResourceStoreDeps {
  */
 export function createResourceStore(
   config: { readonly cluster: string; readonly host: string },
-  { log, cache, reporter, now, uid }: ResourceStoreDeps,
+  { log, cache, reporter, guard, now, uid }: ResourceStoreDeps,
 ): ResourceStore {
   const ahead = new Map<ResourceKey, { readonly resource: Resource | null; readonly version: number }>()
   let reserved = 0
@@ -112,6 +116,7 @@ export function createResourceStore(
   function plan(request: WriteRequest): WriteResult {
     const { operation, actor, documents } = request
     requireValid(request.problems)
+    guard.requireWrite(cluster, request)
     const outcomes = planChanges(cluster, wantedOf(request), {
       now: new Date(now()),
       uid,
@@ -166,14 +171,12 @@ export function createResourceStore(
   }
 
   /** Tells the audit log of a refusal; that it cannot be told must not hide why the request was refused. */
-  async function tellRefusal(request: WriteRequest, error: MargayError): Promise<void> {
-    const options = auditOptions(request.actor)
-    const refusals = refusalsOf(request, error, cluster).map((refused) => refusalEvent(refused, options))
-    writes.inc({ result: 'refused' }, refusals.length)
+  async function tellRefusal(actor: Actor, refused: readonly Refused[]): Promise<void> {
+    const options = auditOptions(actor)
     try {
-      await log.append(blocksOf(refusals))
+      await log.append(blocksOf(refused.map((each) => refusalEvent(each, options))))
     } catch {
-      unaudited.inc(refusals.length)
+      unaudited.inc(refused.length)
     }
   }
 
@@ -187,8 +190,11 @@ export function createResourceStore(
       if (request.dryRun !== true) await commit(result.outcomes, request)
       return result
     } catch (error) {
-      if (error instanceof MargayError && error.status < 500 && request.dryRun !== true)
-        await tellRefusal(request, error)
+      if (error instanceof MargayError && error.status < 500 && request.dryRun !== true) {
+        const refused = refusalsOf(request, error, cluster)
+        writes.inc({ result: 'refused' }, refused.length)
+        await tellRefusal(request.actor, refused)
+      }
       throw error
     }
   }
@@ -207,6 +213,7 @@ export function createResourceStore(
     get: cluster.get,
     list: cluster.list,
     write,
+    tellRefusal,
     async start() {
       endWatch = cache.onChange(({ key, version }) => {
         if ((ahead.get(key)?.version ?? Number.POSITIVE_INFINITY) <= version) ahead.delete(key)
@@ -221,6 +228,7 @@ export function createResourceStore(
         problems: [],
         actor: {
           user: 'system:api',
+          groups: ['system:services', 'system:authenticated'],
           sourceIps: [],
           userAgent: 'margay-api',
           requestUri: '/v1/apply',

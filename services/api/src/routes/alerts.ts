@@ -2,6 +2,7 @@ import { definitionOf, type EventDefinition, parseQuery, type Query } from '@mar
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { deadline } from '../deadline.ts'
+import { actorOf } from './actor.ts'
 import { readPage } from './events.ts'
 import { problems } from './shapes.ts'
 
@@ -17,7 +18,7 @@ const Next = Type.Union([Type.String(), Type.Null()])
 
 /** What alerts raised, how each alert is, and the messages that were sent about it. */
 export function addAlertRoutes(server: Server, context: ApiContext): void {
-  const { config, store, ask } = context
+  const { config, store, guard, ask } = context
   const patience = config.api.queryMaxSeconds * 1000
 
   server.route({
@@ -62,7 +63,11 @@ export function addAlertRoutes(server: Server, context: ApiContext): void {
         }),
         alertStatuses(ask),
       ])
-      const alerts = store.list('globalalerts.projectcalico.org').map(({ metadata, spec }) => {
+      const plural = 'globalalerts.projectcalico.org'
+      const wanted = { plural, namespace: null, tier: null }
+      const { decision, shows } = guard.list(store, actorOf(request, context.now()), wanted)
+      const visible = decision.allowed ? store.list(plural).filter(shows) : []
+      const alerts = visible.map(({ metadata, spec }) => {
         const { severity = null, description = '' } = (spec ?? {}) as { severity?: number; description?: string }
         return { name: metadata.name, severity, description, status: statuses.get(metadata.name) ?? null }
       })

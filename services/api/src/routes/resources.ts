@@ -1,10 +1,12 @@
 import { MargayError } from '@margay/kit/errors'
-import { findKind, type Kind, keyOf, type Resource } from '@margay/schemas'
+import { findKind, type Kind, keyOf, type Resource, type RightsDecision } from '@margay/schemas'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { notFound } from '../problem.ts'
 import { nameOf, namespaceOf } from '../resources/admission.ts'
 import { readDocuments } from '../resources/documents.ts'
+import { forbidden } from '../resources/guard.ts'
 import { parseLabelSelector } from '../resources/label-selector.ts'
 import type { Outcome } from '../resources/plan.ts'
 import type { WriteResult } from '../resources/store.ts'
@@ -18,7 +20,20 @@ const DryRun = Type.Optional(Type.Boolean({ default: false, description: 'work o
 const yaml = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain', 'application/json']
 
 /** Resources: read, create or replace, delete; and apply or delete many documents at once. */
-export function addResourceRoutes(server: Server, { store, now }: ApiContext): void {
+export function addResourceRoutes(server: Server, { store, guard, now }: ApiContext): void {
+  /** Refuses to show what the user may not see, and tells the audit log. Throws FORBIDDEN. */
+  async function requireAllowed(
+    decision: RightsDecision,
+    request: FastifyRequest,
+    { verb, key }: { readonly verb: 'get' | 'list' | 'delete'; readonly key: string },
+  ): Promise<void> {
+    if (decision.allowed) return
+    const error = forbidden(decision.reason)
+    const { status, code, message } = error
+    await store.tellRefusal(actorOf(request, now()), [{ key, verb, object: null, status, code, message }])
+    throw error
+  }
+
   // Documents keep their text until the reader of resources has them: it tells file and line.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(yaml, { parseAs: 'string' }, (_request, text, done) => done(null, text))
@@ -45,17 +60,23 @@ export function addResourceRoutes(server: Server, { store, now }: ApiContext): v
           metadata: Type.Object({ resourceVersion: Type.String() }),
           items: Type.Array(Type.Ref('Resource')),
         }),
-        ...problems(400, 404),
+        ...problems(400, 403, 404),
       },
     },
-    handler(request) {
+    async handler(request) {
       const kind = kindOf(request.params.plural)
       const { namespace, labelSelector } = request.query
+      const plural = pluralOfKind(kind)
+      const within = kind.namespaced ? (namespace ?? null) : null
+      const wanted = { plural, namespace: within, tier: tierAsked(labelSelector) }
+      const { decision, shows } = guard.list(store, actorOf(request, now()), wanted)
+      await requireAllowed(decision, request, { verb: 'list', key: `${plural}/${within ?? '-'}/` })
       const matches = labelSelector === undefined ? null : parseLabelSelector(labelSelector)
       const items = store
-        .list(pluralOfKind(kind))
+        .list(plural)
         .filter(({ metadata }) => namespace === undefined || !kind.namespaced || metadata.namespace === namespace)
         .filter(({ metadata }) => matches === null || matches(metadata.labels ?? {}))
+        .filter(shows)
         .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
       return {
         apiVersion: 'v1' as const,
@@ -75,11 +96,13 @@ export function addResourceRoutes(server: Server, { store, now }: ApiContext): v
       summary: 'Read one resource',
       params: Named,
       querystring: Type.Object({ namespace: Namespace }, { additionalProperties: false }),
-      response: { 200: Type.Ref('Resource'), ...problems(404) },
+      response: { 200: Type.Ref('Resource'), ...problems(403, 404) },
     },
-    handler(request, reply) {
+    async handler(request, reply) {
       const kind = kindOf(request.params.plural)
       const key = keyIn(kind, request.params.name, request.query.namespace)
+      const decision = guard.decide(store, actorOf(request, now()), 'get', key)
+      await requireAllowed(decision, request, { verb: 'get', key })
       const resource = store.get(key)
       if (resource === null) throw notFound(`${kind.kind} ${describe(key)}`)
       reply.header('etag', `"${resource.metadata.resourceVersion}"`)
@@ -98,7 +121,7 @@ export function addResourceRoutes(server: Server, { store, now }: ApiContext): v
       params: Named,
       querystring: Type.Object({ namespace: Namespace, dryRun: DryRun }, { additionalProperties: false }),
       body: Type.String({ description: 'one document, YAML or JSON' }),
-      response: { '2xx': Type.Ref('WriteOutcome'), ...problems(400, 404, 409, 413, 422, 503) },
+      response: { '2xx': Type.Ref('WriteOutcome'), ...problems(400, 403, 404, 409, 413, 422, 503) },
     },
     async handler(request, reply) {
       const kind = kindOf(request.params.plural)
@@ -132,13 +155,18 @@ export function addResourceRoutes(server: Server, { store, now }: ApiContext): v
       summary: 'Delete one resource',
       params: Named,
       querystring: Type.Object({ namespace: Namespace, dryRun: DryRun }, { additionalProperties: false }),
-      response: { 200: Type.Ref('WriteOutcome'), ...problems(404, 409, 503) },
+      response: { 200: Type.Ref('WriteOutcome'), ...problems(403, 404, 409, 503) },
     },
     async handler(request) {
       const kind = kindOf(request.params.plural)
       const key = keyIn(kind, request.params.name, request.query.namespace)
       const resource = store.get(key)
-      if (resource === null) throw notFound(`${kind.kind} ${describe(key)}`)
+      if (resource === null) {
+        // Who may not delete it is not told that it does not exist.
+        const decision = guard.decide(store, actorOf(request, now()), 'delete', key)
+        await requireAllowed(decision, request, { verb: 'delete', key })
+        throw notFound(`${kind.kind} ${describe(key)}`)
+      }
       const written = await store.write({
         operation: 'delete',
         documents: [{ key, resource }],
@@ -169,7 +197,7 @@ export function addResourceRoutes(server: Server, { store, now }: ApiContext): v
           { additionalProperties: false },
         ),
         body: Type.String({ description: 'any number of documents, YAML or JSON' }),
-        response: { 200: Type.Ref('WriteAnswer'), ...problems(400, 409, 413, 422, 503) },
+        response: { 200: Type.Ref('WriteAnswer'), ...problems(400, 403, 409, 413, 422, 503) },
       },
       async handler(request) {
         const { dryRun, file } = request.query
@@ -218,6 +246,11 @@ function keyIn(kind: Kind, name: string, namespace: string | undefined): string 
     kind: kind.kind,
     metadata: { name, ...(kind.namespaced ? { namespace: namespace ?? 'default' } : {}) },
   })
+}
+
+/** The tier that a label selector asks for, as clients do to list the policies of one tier; null when it names none. */
+function tierAsked(labelSelector = ''): string | null {
+  return /(?:^|,)\s*projectcalico\.org\/tier\s*==?\s*([a-z0-9-]+)\s*(?:,|$)/.exec(labelSelector)?.[1] ?? null
 }
 
 /** `<plural>.<group or core>` of a kind, as keys begin. */

@@ -4,6 +4,7 @@ import { type AuditEvent, keyOf, type Resource, resourcesTopic } from '@margay/s
 import { describe, expect, it } from 'vitest'
 import { createMemoryLog } from '../../../../test/harness/memory-log.ts'
 import { readDocuments } from '../../src/resources/documents.ts'
+import { createGuard } from '../../src/resources/guard.ts'
 import { createResourceStore, type WriteRequest } from '../../src/resources/store.ts'
 
 const auditTopic = 'margay.audit.v1'
@@ -41,7 +42,10 @@ async function setUp(log = createMemoryLog(() => at)) {
     count += 1
     return `uid-${count}`
   }
-  const store = createResourceStore({ cluster: 'test', host: 'h' }, { log, cache, reporter, now: () => at, uid })
+  const store = createResourceStore(
+    { cluster: 'test', host: 'h' },
+    { log, cache, reporter, guard: createGuard('none'), now: () => at, uid },
+  )
   await cache.start?.()
   await store.start?.()
   const actor = (user = 'alice') => ({
@@ -50,6 +54,7 @@ async function setUp(log = createMemoryLog(() => at)) {
     userAgent: 'test/1',
     requestUri: '/v1/apply',
     receivedAt: at,
+    groups: [],
   })
   const run = (operation: WriteRequest['operation'], text: string, { user = 'alice', dryRun = false } = {}) =>
     store.write({ ...readDocuments(text, 'x.yaml'), operation, actor: actor(user), dryRun })

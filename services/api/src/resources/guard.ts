@@ -1,0 +1,129 @@
+import { MargayError } from '@margay/kit/errors'
+import {
+  type Caller,
+  createRights,
+  decide,
+  isTiered,
+  type Resource,
+  type ResourceKey,
+  type Rights,
+  type RightsDecision,
+  rightsKinds,
+  type Target,
+  tierOfName,
+  type Verb,
+} from '@margay/schemas'
+import { nameOf, namespaceOf, pluralOf } from './admission.ts'
+import type { Actor } from './audit.ts'
+import type { ClusterView } from './plan.ts'
+import type { WriteRequest } from './store.ts'
+
+/** Who may do what with resources. With mode `none` everybody may do everything. */
+export interface Guard {
+  /** Throws FORBIDDEN when the request does something with any of its documents that its user may not do. */
+  requireWrite(cluster: ClusterView, request: WriteRequest): void
+  /** Whether the user may do it with one object; it need not exist. */
+  decide(cluster: ClusterView, actor: Actor, verb: Verb, key: ResourceKey): RightsDecision
+  /** Whether the user may list a kind (`<plural>.<group>`), and which of its objects are shown. */
+  list(cluster: ClusterView, actor: Actor, wanted: ListWanted): GuardedList
+}
+
+/** What somebody wants to list. */
+export interface ListWanted {
+  readonly plural: string
+  /** Null: of all namespaces. */
+  readonly namespace: string | null
+  /** The one tier asked for; null when not said. */
+  readonly tier: string | null
+}
+
+/** The answer to who wants to list. */
+export interface GuardedList {
+  readonly decision: RightsDecision
+  shows(resource: Resource): boolean
+}
+
+const allowed: RightsDecision = { allowed: true }
+
+/** The group of the product's own services, which keep the cluster's state up to date. */
+const services = 'system:services'
+
+/** Makes the guard; roles and bindings are resources of the cluster itself. */
+export function createGuard(mode: 'none' | 'rbac'): Guard {
+  if (mode === 'none') {
+    return { requireWrite() {}, decide: () => allowed, list: () => ({ decision: allowed, shows: () => true }) }
+  }
+  let known: { readonly version: number; readonly rights: Rights } | null = null
+
+  function rightsOf(cluster: ClusterView): Rights {
+    if (known?.version !== cluster.version) {
+      const resources = rightsPlurals.flatMap((plural) => cluster.list(plural))
+      known = { version: cluster.version, rights: createRights(resources) }
+    }
+    return known.rights
+  }
+  const may = (cluster: ClusterView, caller: Caller, verb: Verb, target: Target): RightsDecision =>
+    caller.groups.includes(services) ? allowed : decide(rightsOf(cluster), caller, verb, target)
+
+  return {
+    requireWrite(cluster, { actor, operation, documents }) {
+      for (const { key, resource } of documents) {
+        const before = cluster.get(key)
+        const verb =
+          operation === 'delete' ? 'delete' : before === null ? 'create' : operation === 'put' ? 'update' : 'patch'
+        // To move a policy one needs rights where it is and where it goes.
+        const touched = operation === 'delete' ? [before ?? resource] : [before, resource]
+        for (const each of touched) {
+          const decision = each === null ? allowed : may(cluster, actor, verb, targetOf(key, each))
+          if (!decision.allowed) throw forbidden(decision.reason)
+        }
+      }
+    },
+    decide: (cluster, actor, verb, key) => may(cluster, actor, verb, targetOf(key, cluster.get(key))),
+    list(cluster, actor, { plural, namespace, tier }) {
+      const whole: Target = { ...kindTarget(plural), namespace, name: null, tier }
+      const shows = (resource: Resource, key: ResourceKey) =>
+        (['list', 'get'] as const).some((verb) => may(cluster, actor, verb, targetOf(key, resource)).allowed)
+      const byKey = (resource: Resource) => shows(resource, keyIn(plural, resource))
+      // Without a tier asked for, those of the tiers that the user may see are shown, be it none.
+      if (isTiered(whole) && tier === null) return { decision: allowed, shows: byKey }
+      const decision = may(cluster, actor, 'list', whole)
+      if (decision.allowed) return { decision, shows: () => true }
+      return { decision: isPartly(cluster, actor, whole) ? allowed : decision, shows: byKey }
+    },
+  }
+
+  /** True when the user may list or get some of it: in some namespace, or some by name. */
+  function isPartly(cluster: ClusterView, actor: Actor, { group, plural, tier }: Target): boolean {
+    const rights = rightsOf(cluster)
+    const resource = tier === null ? plural : `tier.${plural}`
+    if (tier !== null) {
+      const ofTier = { group, plural: 'tiers', namespace: null, name: tier, tier: null }
+      if (!may(cluster, actor, 'get', ofTier).allowed) return false
+    }
+    return (['list', 'get'] as const).some((verb) => rights.allowsSomewhere(actor, { verb, group, resource }))
+  }
+}
+
+const rightsPlurals = rightsKinds.map((kind) => `${kind.toLowerCase()}s.rbac.authorization.k8s.io`)
+
+/** The error of an attempt that is not allowed. */
+export function forbidden(reason: string): MargayError {
+  return new MargayError('FORBIDDEN', reason, { status: 403 })
+}
+
+function kindTarget(plural: string): Pick<Target, 'group' | 'plural'> {
+  const dot = plural.indexOf('.')
+  const group = plural.slice(dot + 1)
+  return { group: group === 'core' ? '' : group, plural: plural.slice(0, dot) }
+}
+
+function targetOf(key: ResourceKey, resource: Resource | null): Target {
+  const target = { ...kindTarget(pluralOf(key)), namespace: namespaceOf(key), name: nameOf(key) }
+  if (!isTiered(target)) return { ...target, tier: null }
+  if (resource === null) return { ...target, tier: tierOfName(target.name) }
+  return { ...target, tier: (resource.spec as { tier?: string } | undefined)?.tier ?? 'default' }
+}
+
+const keyIn = (plural: string, { metadata }: Resource): ResourceKey =>
+  `${plural}/${metadata.namespace ?? '-'}/${metadata.name}`
