@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { linesOf } from '@margay/kit/blocks'
 import type { Component } from '@margay/kit/component'
 import { createReporter } from '@margay/kit/reporter'

@@ -29,8 +29,8 @@ export interface ProbeBatch {
 
 const libc = koffi.load('libc.so.6')
 const socket = libc.func('int socket(int, int, int)')
+const bind = libc.func('int bind(int, const void *, uint32_t)')
 const connect = libc.func('int connect(int, const void *, uint32_t)')
-const getsockname = libc.func('int getsockname(int, void *, void *)')
 const getsockopt = libc.func('int getsockopt(int, int, int, void *, void *)')
 const send = libc.func('int64_t send(int, const void *, size_t, int)')
 const recv = libc.func('int64_t recv(int, void *, size_t, int)')
@@ -55,6 +55,8 @@ interface Open {
 
 const namespaces = new Map<string, number>()
 let echoes = 0
+/** Source ports by turns: one that the kernel still remembers with the same other end would be no new connection. */
+let nextPort = 10_000
 
 function open(order: ProbeOrder): Open {
   const { netns, to, protocol, port } = order
@@ -73,7 +75,8 @@ function open(order: ProbeOrder): Open {
   if (protocol !== 'icmp') address.writeUInt16BE(port, 2)
   inetPton(family, to, address.subarray(isV6 ? 8 : 4))
   echoes = (echoes + 1) & 0xffff
-  const opened = { fd: made, order, sourcePort: 0, echo: echoes, answered: false, isOver: false }
+  const sourcePort = protocol === 'icmp' ? 0 : bindNext(made, family)
+  const opened = { fd: made, order, sourcePort, echo: echoes, answered: false, isOver: false }
   const einprogress = 115
   if ((connect(made, address, address.length) as number) < 0 && koffi.errno() !== einprogress) {
     // An immediate refusal by the own kernel's rules (EPERM, EHOSTUNREACH) is no answer.
@@ -82,10 +85,18 @@ function open(order: ProbeOrder): Open {
   }
   if (protocol === 'udp') send(made, Buffer.from('x'), 1, 0)
   if (protocol === 'icmp') send(made, echoRequest(isV6, opened.echo), 16, 0)
-  const name = Buffer.alloc(28)
-  const length = Buffer.from([28, 0, 0, 0])
-  getsockname(made, name, length)
-  return { ...opened, sourcePort: protocol === 'icmp' ? 0 : name.readUInt16BE(2) }
+  return opened
+}
+
+/** Gives a socket the next free local port. */
+function bindNext(fd: number, family: number): number {
+  const address = Buffer.alloc(28)
+  address.writeUInt16LE(family, 0)
+  for (;;) {
+    nextPort = nextPort < 64_000 ? nextPort + 1 : 10_000
+    address.writeUInt16BE(nextPort, 2)
+    if ((bind(fd, address, family === 10 ? 28 : 16) as number) === 0) return nextPort
+  }
 }
 
 function echoRequest(isV6: boolean, id: number): Buffer {
