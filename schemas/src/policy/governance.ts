@@ -134,7 +134,8 @@ function gather(groups: readonly Group[], direction: Direction, stage: Stage): r
     .sort((a, b) => compareTiers(a.tier, b.tier))
 }
 
-function actsIn(policy: Policy, stage: Stage): boolean {
+/** True when a policy is asked in a stage. */
+export function actsIn(policy: Policy, stage: Stage): boolean {
   switch (stage) {
     case 'untracked':
       return policy.doNotTrack

@@ -13,7 +13,7 @@ export function shortName({ tier, name }: Pick<PolicyRef, 'tier' | 'name'>): str
 }
 
 /** A policy as traces and flow logs name it (spec 4.2.4): `<tier>.<name>`, `<ns>/staged:<tier>.<name>`, `<ns>/knp.default.<name>`. */
-function printPolicy(ref: PolicyRef, staged: boolean): string {
+export function printPolicy(ref: PolicyRef, staged: boolean): string {
   return `${ref.namespace === null ? '' : `${ref.namespace}/`}${staged ? 'staged:' : ''}${prefixedName(ref)}`
 }
 
