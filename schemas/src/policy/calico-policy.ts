@@ -6,7 +6,7 @@ import { canonicalDomain } from './domain.ts'
 import { anyEntity, type FlatEntity, type FlatPolicy, type FlatRule, PolicyError, type Ports } from './flat-policy.ts'
 import { entitySelector, policySelector } from './flat-selector.ts'
 import { canonicalCidrs, parseCidr } from './ip.ts'
-import type { Action, Direction, HttpMatch, PolicyKind } from './model.ts'
+import type { Action, Direction, HttpMatch, PolicyKind, PortRange } from './model.ts'
 import { parseSelector } from './selector/selector.ts'
 
 const shortKinds: Readonly<Record<string, PolicyKind>> = {
@@ -68,7 +68,8 @@ export function flattenRule(rule: RuleSpec, index: number, namespace: string | n
  */
 function familyOf({ source, destination }: RuleSpec): 4 | 6 | null {
   for (const list of [source?.nets, source?.notNets, destination?.nets, destination?.notNets]) {
-    const families = new Set((list ?? []).map((net) => parseCidr(net)?.family))
+    if (list === undefined || list.length === 0) continue
+    const families = new Set(list.map((net) => parseCidr(net)?.family))
     const [family] = families
     if (families.size === 1 && family !== undefined) return family
   }
@@ -110,20 +111,25 @@ function flattenEntity(entity: EntityRuleSpec | undefined, namespace: string | n
     notPorts: portsOf(entity.notPorts),
     service:
       services === undefined ? null : { namespace: services.namespace || (namespace ?? ''), name: services.name },
-    domains: (entity.domains ?? []).map(canonicalDomain),
+    domains: entity.domains?.map(canonicalDomain) ?? anyEntity.domains,
   }
 }
 
-function netsOf(nets: readonly string[] | undefined): string[] {
-  const wrong = nets?.find((net) => parseCidr(net) === null)
+function netsOf(nets: readonly string[] | undefined): readonly string[] {
+  if (nets === undefined || nets.length === 0) return anyEntity.nets
+  const wrong = nets.find((net) => parseCidr(net) === null)
   if (wrong !== undefined) throw new PolicyError(`${wrong} is neither an address nor a CIDR block`)
-  return canonicalCidrs(nets ?? [])
+  return canonicalCidrs(nets)
 }
 
 function portsOf(ports: readonly (string | number)[] | undefined): Ports {
-  const read = (ports ?? []).map(readPort)
-  return {
-    ranges: read.flatMap((port) => (port.kind === 'range' ? [{ first: port.first, last: port.last }] : [])),
-    names: read.flatMap((port) => (port.kind === 'name' ? [port.name] : [])),
+  if (ports === undefined || ports.length === 0) return anyEntity.ports
+  const ranges: PortRange[] = []
+  const names: string[] = []
+  for (const port of ports) {
+    const read = readPort(port)
+    if (read.kind === 'range') ranges.push({ first: read.first, last: read.last })
+    else names.push(read.name)
   }
+  return { ranges, names }
 }

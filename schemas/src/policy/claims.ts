@@ -22,6 +22,7 @@ interface Claim {
   readonly item: Item
 }
 
+const none: readonly never[] = []
 const nothing: Settlement = { gone: [], present: [] }
 
 /** Makes claims of no resources. */
@@ -30,10 +31,11 @@ export function createClaims(): Claims {
   const byKey = new Map<string, readonly Claim[]>()
 
   function settle(key: string, claims: readonly Claim[]): Settlement {
-    const before = itemsOf(byKey.get(key) ?? [])
+    const before = itemsOf(byKey.get(key) ?? none)
     const present = itemsOf(claims)
     if (claims.length === 0) byKey.delete(key)
     else byKey.set(key, claims)
+    if (before.length === 0) return { gone: none, present }
     const gone = before.filter((item) => !present.some((other) => other.key === item.key)).map((item) => item.key)
     return { gone, present }
   }
@@ -56,8 +58,9 @@ export function createClaims(): Claims {
       const moved = had !== undefined && had.item.key !== item.key ? remove(source) : nothing
       const claim = { source, rank, item }
       bySource.set(source, claim)
-      const others = (byKey.get(item.key) ?? []).filter((other) => other.source !== source)
-      const { gone, present } = settle(item.key, [...others, claim])
+      const claims = byKey.get(item.key)
+      const others = claims?.filter((other) => other.source !== source) ?? none
+      const { gone, present } = settle(item.key, others.length === 0 ? [claim] : [...others, claim])
       return moved === nothing
         ? { gone, present }
         : { gone: [...moved.gone, ...gone], present: [...moved.present, ...present] }
@@ -68,7 +71,7 @@ export function createClaims(): Claims {
 
 /** The first by name is the thing itself; its further parts have keys of their own. */
 function itemsOf(claims: readonly Claim[]): readonly Item[] {
-  if (claims.length === 1) return [(claims[0] as Claim).item]
+  if (claims.length <= 1) return claims.map((claim) => claim.item)
   const rank = Math.max(...claims.map((claim) => claim.rank))
   const counting = claims.filter((claim) => claim.rank === rank).sort((a, b) => (a.source < b.source ? -1 : 1))
   const items: Item[] = []

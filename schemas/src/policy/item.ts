@@ -117,23 +117,22 @@ function workload(
   serviceAccount: string | null,
   given: Pick<Endpoint, 'ips' | 'node' | 'interfaceName' | 'ports'>,
 ): Item {
-  const { ips, ...endpoint } = given
+  const { ips, node, interfaceName, ports } = given
+  const all: Record<string, string> = { ...labels }
+  all[namespaceLabel] = namespace
+  all[orchestratorLabel] = 'k8s'
+  if (serviceAccount !== null) all[serviceAccountLabel] = serviceAccount
   return {
     key: `wep:${namespace}/${name}`,
     kind: 'wep',
     namespace,
     name,
-    labels: {
-      ...labels,
-      [namespaceLabel]: namespace,
-      [orchestratorLabel]: 'k8s',
-      ...(serviceAccount !== null && { [serviceAccountLabel]: serviceAccount }),
-    },
+    labels: all,
     ownLabels: { ...labels },
     profiles: profilesOf(`${namespace}/${serviceAccount ?? ''}`),
     nets: ips.map(canonicalAddress),
     domains: none,
-    endpoint: { nameAggr: generateName ? `${generateName}*` : name, ...endpoint },
+    endpoint: { nameAggr: generateName ? `${generateName}*` : name, node, interfaceName, ports },
   }
 }
 
