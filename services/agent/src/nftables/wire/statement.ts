@@ -35,15 +35,15 @@ export interface StatementCompiler {
 }
 
 /** Statements remembered: half of them, the least used, make room when there are more. */
-const longestMemory = 131_072
+const usualMemory = 131_072
 
 /** How packets are handed to a process: nf_tables' own expression, or the target of xtables where the kernel has no such expression. */
 export type QueueForm = 'native' | 'target'
 
 const noGroups = {}
 
-/** Makes a compiler with an empty memory. */
-export function createStatementCompiler(queue: QueueForm): StatementCompiler {
+/** Makes a compiler with an empty memory; `longestMemory` statements stay in it at most. */
+export function createStatementCompiler(queue: QueueForm, longestMemory = usualMemory): StatementCompiler {
   const forms = new Map<string, StatementForm[]>()
   for (const [word, list] of [...matchForms, ...connectionForms, ...actionForms(queue)])
     forms.set(word, [...(forms.get(word) ?? []), ...list])

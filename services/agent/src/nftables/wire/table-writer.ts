@@ -2,7 +2,7 @@ import { MargayError } from '@margay/kit/errors'
 import type { NetlinkSocket } from '../../netlink/socket.ts'
 import { createGenerationReader } from '../generation.ts'
 import type { Elements, TableChange } from './change.ts'
-import { createCommandWriter } from './command-writer.ts'
+import { type CommandWriter, createCommandWriter } from './command-writer.ts'
 import { listTable, type TableListing } from './listing.ts'
 import { createNetlinkWriter, openTables, type SetRef } from './netlink-writer.ts'
 
@@ -37,12 +37,13 @@ export function createTableWriter(
     /** Told when the nft command steps in for netlink. */
     readonly warn: (fields: { readonly table: string; readonly error: string }, message: string) => void
     readonly open?: () => NetlinkSocket
+    readonly command?: CommandWriter
   },
 ): TableWriter {
   const { netns, table, mode = 'auto' } = options
   const open = deps.open ?? (() => openTables(netns))
   const netlink = createNetlinkWriter({ netns, table, open })
-  const command = createCommandWriter({ netns, table })
+  const command = deps.command ?? createCommandWriter({ netns, table })
   const generation = createGenerationReader(netns)
   let form: 'netlink' | 'command' = mode === 'command' ? 'command' : 'netlink'
   let reader: NetlinkSocket | undefined

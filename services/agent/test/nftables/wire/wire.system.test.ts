@@ -97,7 +97,7 @@ describe.skipIf(reason !== null)('a table written over netlink', { timeout: 60_0
     byNft(wholeTable([]))
     const listed = await writer.list()
     expect(listed).toEqual({
-      chains: new Map([
+      chains: new Map<string, { hook: string | null }>([
         ['rules', { hook: null }],
         ['other', { hook: null }],
         ...hooks.map((hook, index) => [`base-${index}`, { hook }] as const),
@@ -140,6 +140,34 @@ describe.skipIf(reason !== null)('a table written over netlink', { timeout: 60_0
     )
     expect(() => netlink.elements(set, 'delete', ['2.2.2.2', '9.9.9.9'])).toThrow('element 9.9.9.9 of set h4')
     expect(nft(['list', 'set', 'inet', 'wire', 'h4'])).toContain('2.2.2.2')
+  })
+
+  test('finds packets in intervals that came one by one, touch each other, and reach to both ends', () => {
+    execFileSync('ip', ['-n', netns, 'link', 'set', 'lo', 'up'])
+    const ports = { kind: 'set', set: 'some', spec: 'type inet_service; flags interval;' } as const
+    const networks = { kind: 'set', set: 'near', spec: 'type ipv4_addr; flags interval;' } as const
+    netlink.commit([
+      { type: 'table', op: 'add' },
+      { type: 'set', op: 'add', ...ports },
+      { type: 'set', op: 'add', ...networks },
+      { type: 'elements', op: 'add', ...networks, elements: ['127.0.0.0/9', '127.128.0.0/10', '224.0.0.0/3'] },
+      { type: 'chain', op: 'add', chain: 'out', hook: 'type filter hook output priority filter; policy accept;' },
+      { type: 'chain', op: 'add', chain: 'port-in', hook: null },
+      { type: 'chain', op: 'add', chain: 'both-in', hook: null },
+      { type: 'rules', chain: 'port-in', rules: [['ip daddr @near', 'goto both-in'], ['counter']] },
+      { type: 'rules', chain: 'both-in', rules: [['counter']] },
+      { type: 'rules', chain: 'out', rules: [['meta l4proto 17', 'th dport @some', 'jump port-in']] },
+    ])
+    for (const range of ['101-102', '80', '90-100', '65535', '1-5', '81']) netlink.elements(ports, 'add', [range])
+    netlink.elements(ports, 'delete', ['80'])
+    const sent = [1, 5, 6, 79, 80, 81, 82, 89, 90, 95, 100, 101, 102, 103, 65534, 65535]
+    const inSet = [1, 5, 81, 90, 95, 100, 101, 102, 65535].length
+    const script = ['127.0.0.1', '127.191.1.1', '127.192.0.1']
+      .flatMap((ip) => sent.map((port) => `echo > /dev/udp/${ip}/${port}`))
+      .join(';')
+    execFileSync('ip', ['netns', 'exec', netns, 'bash', '-c', `(${script}) 2>/dev/null`])
+    expect(nft(['list', 'chain', 'inet', 'wire', 'both-in'])).toContain(`counter packets ${inSet * 2} `)
+    expect(nft(['list', 'chain', 'inet', 'wire', 'port-in'])).toContain(`counter packets ${inSet} `)
   })
 
   test('names what the kernel refused, why, and whose it is; and is as it was', () => {
