@@ -8,8 +8,8 @@ import type { HookKind } from './denial.ts'
  *
  * - **allowed**: returns with the bit `accept` set. What that means is the caller's to say: the next stage, `accept`, or `notrack` and `accept`.
  * - **denied**: never returns (dropped, or rejected in the chain `denied` when `RenderOptions.deny` says so).
- * - **nobody decided**: returns with neither bit. Only `untracked`, `pre-dnat` and `forward` can: the first two know no end of a tier,
- *   and a host endpoint without forward policy in a direction leaves forwarded packets alone. `normal` always decides.
+ * - **nobody decided**: returns with neither bit. Only `untracked` and `pre-dnat` can, which know no end of a tier. `normal` always decides, and
+ *   so does `forward`: without forward policy in a direction there is no chain, with one what nobody allows is denied, also after a Pass.
  * - **connections that stand** are accepted at once in `normal`, `forward` and `pre-dnat`; packets of no connection are dropped in `normal` and `forward`.
  *
  * The chain clears both bits at its start, so what an earlier stage said must be read before; `pass` is no one else's business.
