@@ -114,6 +114,10 @@ export const Config = Type.Object(
           default: 'nftables',
           description: 'how policy is enforced',
         }),
+        nft: Type.Union([Type.Literal('auto'), Type.Literal('netlink'), Type.Literal('command')], {
+          default: 'auto',
+          description: 'how nftables is written: over netlink, by the nft command, or by netlink where it is to be had',
+        }),
         flowFlushInterval: duration('10s', 'time between flow logs when FelixConfiguration does not say'),
         heartbeatInterval: duration('5s', 'time between status events'),
       },
