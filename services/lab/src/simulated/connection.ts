@@ -55,11 +55,12 @@ export function simulate(world: World, caller: Caller, target: Target): Simulate
         protocol: protocolNumber(protocol) as number,
         sourcePort,
         destinationPort: at.port,
+        ...((at.ip !== ip || at.port !== port) && { addressed: { ip, port } }),
       },
       domains,
     )
     const service = world.model.service(ip, port, protocolNumber(protocol) as number)
-    const isDenied = verdict.egress?.verdict === 'deny' || verdict.ingress?.verdict === 'deny'
+    const isDenied = verdict.verdict === 'deny'
     const isHeard = listens(world.plan, at.ip, at.port, protocol)
     const seen =
       isDenied || (protocol === 'udp' && !isHeard)
@@ -87,7 +88,9 @@ export function simulate(world: World, caller: Caller, target: Target): Simulate
       flows.push({ node, update })
     }
     report('src', verdict.egress)
-    if (verdict.egress?.verdict !== 'deny') report('dst', verdict.ingress)
+    const { transit } = verdict
+    const isStopped = [verdict.egress, transit.egress, transit.ingress].some((said) => said?.verdict === 'deny')
+    if (!isStopped) report('dst', verdict.ingress)
     const error = isDenied
       ? 'timed out'
       : isHeard
