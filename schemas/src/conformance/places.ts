@@ -1,7 +1,8 @@
 import type { Cluster } from '../policy/cluster.ts'
 import { canonicalAddress, cidrContains, parseAddress, parseCidr } from '../policy/ip.ts'
 import type { Endpoint } from '../policy/model.ts'
-import type { PodSpec, WorkloadEndpointSpec } from '../resources/kinds/endpoint.ts'
+import type { PodSpec } from '../resources/kinds/endpoint.ts'
+import { keyOf } from '../resources/kinds.ts'
 import type { Resource } from '../resources/resource.ts'
 import { VectorError } from './request.ts'
 
@@ -76,8 +77,11 @@ function siteOfEndpoint(world: World, text: string): Site {
     if (host !== null) return known(host, `endpoint ${text}`)
   }
   const [namespace, name] = splitName(text)
-  const { pod } = (namedResource(world, 'WorkloadEndpoint', text)?.spec ?? {}) as WorkloadEndpointSpec
-  return known(world.cluster.endpoint(`wep:${namespace}/${pod || name}`), `endpoint ${text}`)
+  const resource = namedResource(world, 'WorkloadEndpoint', text)
+  const { cluster } = world
+  const endpoint =
+    resource === null ? cluster.endpoint(`wep:${namespace}/${name}`) : cluster.endpointOf(keyOf(resource))
+  return known(endpoint, `endpoint ${text}`)
 }
 
 function known(endpoint: Endpoint | null, what: string): Site {

@@ -14,6 +14,8 @@ export interface Claims {
   /** A resource makes an item; where several make one of its key, those of the greatest `rank` count. */
   put(source: string, rank: number, item: Item): Settlement
   remove(source: string): Settlement
+  /** Key of the item that a resource makes; null when it makes none, or one that another says more about. */
+  keyOf(source: string): string | null
 }
 
 interface Claim {
@@ -31,8 +33,8 @@ export function createClaims(): Claims {
   const byKey = new Map<string, readonly Claim[]>()
 
   function settle(key: string, claims: readonly Claim[]): Settlement {
-    const before = itemsOf(byKey.get(key) ?? none)
-    const present = itemsOf(claims)
+    const before = countingOf(byKey.get(key) ?? none).map(({ item }) => item)
+    const present = countingOf(claims).map(({ item }) => item)
     if (claims.length === 0) byKey.delete(key)
     else byKey.set(key, claims)
     if (before.length === 0) return { gone: none, present }
@@ -66,18 +68,24 @@ export function createClaims(): Claims {
         : { gone: [...moved.gone, ...gone], present: [...moved.present, ...present] }
     },
     remove,
+    keyOf(source) {
+      const had = bySource.get(source)
+      const claims = had === undefined ? none : (byKey.get(had.item.key) ?? none)
+      return countingOf(claims).find((claim) => claim.source === source)?.item.key ?? null
+    },
   }
 }
 
-/** The first by name is the thing itself; its further parts have keys of their own. */
-function itemsOf(claims: readonly Claim[]): readonly Item[] {
-  if (claims.length <= 1) return claims.map((claim) => claim.item)
+/** The claims that count. The first by name is the thing itself; its further parts have keys of their own. */
+function countingOf(claims: readonly Claim[]): readonly Claim[] {
+  if (claims.length <= 1) return claims
   const rank = Math.max(...claims.map((claim) => claim.rank))
   const counting = claims.filter((claim) => claim.rank === rank).sort((a, b) => (a.source < b.source ? -1 : 1))
-  const items: Item[] = []
-  for (const { source, item } of counting) {
-    const part = items.some((other) => other.part === item.part) ? source : item.part
-    items.push(items.length === 0 ? item : { ...item, key: `${item.key}/${part}` })
+  const found: Claim[] = []
+  for (const claim of counting) {
+    const { source, item } = claim
+    const part = found.some((other) => other.item.part === item.part) ? source : item.part
+    found.push(found.length === 0 ? claim : { ...claim, item: { ...item, key: `${item.key}/${part}` } })
   }
-  return items
+  return found
 }

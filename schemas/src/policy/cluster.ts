@@ -10,7 +10,7 @@ import { endpointIdentity, networkSetIdentity, outsideIdentity } from './identit
 import { canonicalAddress } from './ip.ts'
 import { itemOf } from './item.ts'
 import { isItemKind, isMeaningful, meaningOf } from './meaning.ts'
-import type { GoverningTier, PolicyModel } from './model.ts'
+import type { Endpoint, GoverningTier, PolicyModel } from './model.ts'
 import { createPolicyStore } from './policy-store.ts'
 import { createProfileStore } from './profile-store.ts'
 import { impliedProfile, profileOf } from './profiles.ts'
@@ -26,6 +26,8 @@ export interface Cluster extends PolicyModel {
    */
   apply(resource: Resource): void
   remove(key: ResourceKey): void
+  /** The endpoint that a resource makes; null when it makes none, or is a Pod that a WorkloadEndpoint says more about. */
+  endpointOf(key: ResourceKey): Endpoint | null
 }
 
 /** Takes back what a resource did. */
@@ -161,6 +163,7 @@ export function createCluster({ impliedProfiles = true }: ClusterOptions = {}): 
     },
     endpoints: endpoints.endpoints,
     endpoint: endpoints.endpoint,
+    endpointOf: endpoints.endpointOf,
     endpointByIp: endpoints.endpointByIp,
     tiers: policies.tiers,
     profile: profiles.get,

@@ -21,6 +21,8 @@ export interface EndpointStore {
   indexed(key: string): IndexedItem | null
   endpoint(key: string): Endpoint | null
   endpoints(): Iterable<Endpoint>
+  /** The endpoint that a resource makes. */
+  endpointOf(source: string): Endpoint | null
   endpointByIp(ip: string): Endpoint | null
   hostEndpoints(node: string): readonly Endpoint[]
   /** The network set that names an address, preferring those of a namespace. */
@@ -131,6 +133,10 @@ export function createEndpointStore({ index, imply, feed, workload }: EndpointSt
     indexed: index.get,
     endpoint: (key) => endpoints.get(key) ?? null,
     endpoints: () => endpoints.values(),
+    endpointOf(source) {
+      const key = claims.keyOf(source)
+      return key === null ? null : (endpoints.get(key) ?? null)
+    },
     endpointByIp: owners.byIp,
     hostEndpoints: owners.hostEndpoints,
     networkSet: sets.find,

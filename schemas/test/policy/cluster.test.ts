@@ -138,6 +138,8 @@ describe('interfaces of one pod', () => {
     ]
     expect(keys(cluster)).toEqual(both)
     expect(cluster.endpointByIp('10.1.0.1')).toMatchObject({ key: 'wep:a/p/net1', name: 'p' })
+    const made = [aPod('a/p', ''), wep('eth0', ''), wep('net1', '')].map((one) => cluster.endpointOf(keyOf(one))?.key)
+    expect(made).toEqual([undefined, 'wep:a/p', 'wep:a/p/net1'])
     cluster.remove(keyOf(wep('eth0', '')))
     expect(keys(cluster)).toEqual([['wep:a/p', 'cali-net1']])
     expect(cluster.endpointByIp('10.0.0.1')).toBeNull()
