@@ -47,7 +47,9 @@ export function outcomesOf(context: LintContext, endpoint: Thing, direction: Dir
     }
   }
   for (const name of endpoint.profiles) {
-    if (isSettled(context.inventory.profile(name)?.[direction] ?? [], null, walk)) return walk
+    // A Pass in a profile leaves that profile only.
+    const { settled, passed } = endOf(context.inventory.profile(name)?.[direction] ?? [], null, walk)
+    if (settled && !passed) return walk
   }
   walk.deny.push({ policy: null, rule: -1 })
   return walk
@@ -57,25 +59,30 @@ export function outcomesOf(context: LintContext, endpoint: Thing, direction: Dir
 function leaves(policies: readonly LintPolicy[], endsInDeny: boolean, walk: Walk): boolean {
   let passed = false
   for (const policy of policies) {
-    const rules = policy.flat.rules[walk.direction]
-    passed ||= rules.some((rule) => rule.action === 'pass' && answerOf(rule, walk) !== 'no')
-    if (isSettled(rules, policy, walk)) return passed
+    const end = endOf(policy.flat.rules[walk.direction], policy, walk)
+    passed ||= end.passed
+    if (end.settled) return passed
   }
   if (endsInDeny) walk.deny.push({ policy: policies.at(-1) ?? null, rule: -1 })
   return passed || !endsInDeny
 }
 
-/** Notes what rules may decide; true when every connection that reaches them ends there (or is passed on). */
-function isSettled(rules: readonly FlatRule[], policy: LintPolicy | null, walk: Walk): boolean {
+/** Notes what rules may decide: whether every connection that reaches them ends there, and whether some are passed on. */
+function endOf(
+  rules: readonly FlatRule[],
+  policy: LintPolicy | null,
+  walk: Walk,
+): { readonly settled: boolean; readonly passed: boolean } {
+  let passed = false
   for (const rule of rules) {
     const answer = rule.action === 'log' ? 'no' : answerOf(rule, walk)
     if (answer === 'no') continue
+    if (rule.action === 'pass') passed = true
     if (rule.action === 'allow') walk.allow.push({ policy, rule: rule.index })
     if (rule.action === 'deny') walk.deny.push({ policy, rule: rule.index })
-    // A Pass in a profile leaves that profile only.
-    if (answer === 'yes') return policy !== null || rule.action !== 'pass'
+    if (answer === 'yes') return { settled: true, passed }
   }
-  return false
+  return { settled: false, passed }
 }
 
 function stagesOf({ kind }: Thing, direction: Direction): readonly Stage[] {

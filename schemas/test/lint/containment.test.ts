@@ -89,7 +89,7 @@ describe('one rule covers another', () => {
     },
     { requiredKeys: [] },
   )
-  const ports = fc.record(
+  const ports = fc.record<EntityRuleSpec>(
     { ports: fc.constantFrom([80], ['80:90'], [80, 85, 90]), notPorts: fc.constantFrom([85], ['80:84']) },
     { requiredKeys: [] },
   )

@@ -272,15 +272,16 @@ describe('DNS', () => {
   })
 
   test('a Deny by a label that name servers do not have cuts names off (the PCI allow list without its Passes)', () => {
-    const pci = (passes: string) =>
+    const pci = (passes: string, last: 'Allow' | 'Pass') =>
       policy(
         'pci',
-        `{selector: app == "web", types: [Egress], egress: [${passes}{action: Deny, destination: {selector: 'PCI != "true"'}}, {action: Allow}]}`,
+        `{selector: app == "web", types: [Egress], egress: [${passes}{action: Deny, destination: {selector: 'PCI != "true"'}}, {action: ${last}}]}`,
       )
-    expect(told('dns-blocked', shop + pci(''))).toEqual([expect.stringContaining('it denies it by rule 0')])
-    expect(told('dns-blocked', shop + pci('{action: Pass, destination: {selector: k8s-app == "kube-dns"}}, '))).toEqual(
-      [],
-    )
+    const names = '{action: Pass, destination: {selector: k8s-app == "kube-dns"}}, '
+    for (const last of ['Allow', 'Pass'] as const) {
+      expect(told('dns-blocked', shop + pci('', last))).toEqual([expect.stringContaining('it denies it by rule 0')])
+      expect(told('dns-blocked', shop + pci(names, last))).toEqual([])
+    }
   })
 
   test('a quarantine is meant to', () => {

@@ -25,11 +25,15 @@ interface ProblemDocument {
   [member: string]: unknown
 }
 
-/** Makes a client for `MARGAY_SERVER`, or for the address in the configuration. */
+/**
+ * Makes a client for `MARGAY_SERVER`, or for the address in the configuration. It asks as the user of the shell, or as `MARGAY_USER`, who is
+ * in the groups `MARGAY_GROUPS` (with commas between).
+ */
 export function createClient(config: Config, environment: NodeJS.ProcessEnv): Client {
   const host = config.api.host.includes(':') ? `[${config.api.host}]` : config.api.host
   const url = (environment.MARGAY_SERVER ?? `http://${host}:${config.api.port}`).replace(/\/$/, '')
-  const headers: Record<string, string> = { 'x-margay-user': userInfo().username }
+  const headers: Record<string, string> = { 'x-margay-user': environment.MARGAY_USER ?? userInfo().username }
+  if (environment.MARGAY_GROUPS !== undefined) headers['x-margay-groups'] = environment.MARGAY_GROUPS
   if (config.api.tokenFile !== undefined) headers.authorization = `Bearer ${readSecret(config.api.tokenFile)}`
 
   async function open(
