@@ -1,6 +1,4 @@
-import { closeSync, openSync } from 'node:fs'
 import { MargayError } from '@margay/kit/errors'
-import { inNetns, netnsPath } from '@margay/kit/netns'
 import {
   decodeAttributes,
   decodeMessages,
@@ -9,7 +7,8 @@ import {
   genericHeaderSize,
   subsystems,
 } from '../netlink/message.ts'
-import { type NetlinkSocket, openNetlink } from '../netlink/socket.ts'
+import type { NetlinkSocket } from '../netlink/socket.ts'
+import { openTables } from './wire/netlink-writer.ts'
 
 const getGeneration = (subsystems.tables << 8) | 16
 const newGeneration = (subsystems.tables << 8) | 15
@@ -20,20 +19,9 @@ export function createGenerationReader(netns: string | null): { read(): number; 
   let socket: NetlinkSocket | undefined
   let sequence = 0
 
-  function open(): NetlinkSocket {
-    const make = () => openNetlink({ groups: 0, timeoutMs: 100, bufferBytes: 64 * 1024 })
-    if (netns === null) return make()
-    const fd = openSync(netnsPath(netns), 'r')
-    try {
-      return inNetns(fd, make)
-    } finally {
-      closeSync(fd)
-    }
-  }
-
   return {
     read() {
-      socket ??= open()
+      socket ??= openTables(netns)
       sequence += 1
       socket.send(
         encodeRequest({ type: getGeneration, flags: flags.request, sequence, family: 0, resource: 0, attributes: [] }),

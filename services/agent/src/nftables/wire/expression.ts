@@ -7,7 +7,7 @@ import { dataAttributes, expressionAttributes, listElement, verdictAttributes, v
  */
 
 /** The register that a value of 16 bytes begins in; 0 is the verdict. */
-export const firstRegister = 1
+const firstRegister = 1
 const verdictRegister = 0
 
 /** The register that begins at so many words of four bytes behind the first, as nft numbers them. */
@@ -35,7 +35,8 @@ export const connectionKeys = {
 /** Where a packet's headers begin. */
 export const headers = { network: 1, transport: 2 } as const
 
-function expression(writer: AttributeWriter, name: string, data?: () => void): void {
+/** Any expression: its name, and what writes its attributes; without it, it has none. */
+export function expression(writer: AttributeWriter, name: string, data?: () => void): void {
   const element = writer.open(listElement)
   writer.text(expressionAttributes.name, name)
   if (data !== undefined) {
@@ -69,6 +70,7 @@ export function parseVerdict(text: string): { readonly code: number; readonly ch
   return chain === undefined ? null : { code: verdicts[verb as 'jump' | 'goto'], chain }
 }
 
+/** Loads what a packet tells of itself. */
 export function loadMeta(writer: AttributeWriter, key: number, register = firstRegister): void {
   expression(writer, 'meta', () => {
     writer.u32(2, key)
@@ -76,6 +78,7 @@ export function loadMeta(writer: AttributeWriter, key: number, register = firstR
   })
 }
 
+/** Stores the register as what a packet tells of itself. */
 export function storeMeta(writer: AttributeWriter, key: number): void {
   expression(writer, 'meta', () => {
     writer.u32(2, key)
@@ -83,6 +86,7 @@ export function storeMeta(writer: AttributeWriter, key: number): void {
   })
 }
 
+/** Loads bytes of a packet, `offset` behind the beginning of a header. */
 export function loadPayload(
   writer: AttributeWriter,
   header: number,
@@ -98,7 +102,7 @@ export function loadPayload(
   })
 }
 
-/** `direction`: 0 is that of the connection's first packet, null where the key has none. */
+/** Loads what the connection tells. `direction`: 0 is that of the connection's first packet, null where the key has none. */
 export function loadConnection(writer: AttributeWriter, key: number, direction: 0 | null): void {
   expression(writer, 'ct', () => {
     writer.u32(2, key)
@@ -107,6 +111,7 @@ export function loadConnection(writer: AttributeWriter, key: number, direction: 
   })
 }
 
+/** Matches when the register compares so to a value; a shorter value is compared to the register's first bytes. */
 export function compare(writer: AttributeWriter, comparison: number, bytes: Uint8Array): void {
   expression(writer, 'cmp', () => {
     writer.u32(1, firstRegister)
@@ -115,6 +120,7 @@ export function compare(writer: AttributeWriter, comparison: number, bytes: Uint
   })
 }
 
+/** Matches when the register lies in a range, both ends included, or, `unequal`, outside. */
 export function compareRange(
   writer: AttributeWriter,
   comparison: number,
@@ -128,7 +134,7 @@ export function compareRange(
   })
 }
 
-/** register = (register & mask) ^ xor */
+/** Changes the register: (register & mask) ^ xor. */
 export function bitwise(writer: AttributeWriter, mask: Uint8Array, xor: Uint8Array): void {
   expression(writer, 'bitwise', () => {
     writer.u32(1, firstRegister)
@@ -157,6 +163,7 @@ export function lookUpVerdict(writer: AttributeWriter, map: string): void {
   })
 }
 
+/** Ends the rule with a verdict; `chain` where it leads to. */
 export function verdict(writer: AttributeWriter, code: number, chain: string | null): void {
   expression(writer, 'immediate', () => {
     writer.u32(1, verdictRegister)
@@ -164,6 +171,7 @@ export function verdict(writer: AttributeWriter, code: number, chain: string | n
   })
 }
 
+/** Loads a value that is given. */
 export function loadValue(writer: AttributeWriter, bytes: Uint8Array): void {
   expression(writer, 'immediate', () => {
     writer.u32(1, firstRegister)
@@ -179,6 +187,3 @@ export function loadRoute(writer: AttributeWriter, result: number, flags: number
     writer.u32(1, firstRegister)
   })
 }
-
-/** Any other expression: its name, and what writes its attributes. */
-export { expression }

@@ -13,6 +13,7 @@ import { keyTypeNumber, parseSetSpec, setFlagsOf, setUserData } from './set-spec
 
 /** Attributes of the messages that make and unmake tables, chains and sets. */
 
+/** A table. */
 export function writeTable(writer: AttributeWriter, table: string): void {
   writer.text(tableAttributes.name, table)
   writer.u32(tableAttributes.flags, 0)

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { TableChange } from '../../../src/nftables/wire/change.ts'
 import { createCommandWriter } from '../../../src/nftables/wire/command-writer.ts'
-import { createNetlinkWriter, type NetlinkWriter } from '../../../src/nftables/wire/netlink-writer.ts'
+import { createNetlinkWriter, type NetlinkWriter, openTables } from '../../../src/nftables/wire/netlink-writer.ts'
 import { printScript } from '../../../src/nftables/wire/print.ts'
 import type { Refusal } from '../../../src/nftables/wire/refusal.ts'
 import { createTableWriter, type TableWriter } from '../../../src/nftables/wire/table-writer.ts'
@@ -274,6 +274,30 @@ describe.skipIf(reason !== null)('a table written over netlink', { timeout: 60_0
       ),
     ])
     expect(nft(['list', 'chain', 'inet', 'wire', 'policy-3999']).match(/log prefix/g)).toHaveLength(8)
+  })
+
+  test('a transaction that the kernel finds too large goes to the nft command, whole', async () => {
+    const warnings: unknown[] = []
+    const small = createTableWriter(
+      { netns, table: 'wire' },
+      {
+        warn: (fields, message) => void warnings.push([fields, message]),
+        // As where the system's limit stands, because the process may not go beyond it.
+        open: () => ({ ...openTables(netns), growSendBuffer() {} }),
+      },
+    )
+    try {
+      await small.commit(wholeTable([['counter']]))
+      expect(warnings).toEqual([])
+      const rules = Array.from({ length: 4000 }, () => ['ip saddr @h4', 'log prefix "large"', 'accept'])
+      await small.commit([{ type: 'rules', chain: 'rules', rules }])
+      expect(warnings).toEqual([
+        [{ table: 'wire', error: expect.stringContaining('errno 90') }, 'transaction given to the nft command'],
+      ])
+      expect(nft(['list', 'chain', 'inet', 'wire', 'rules']).match(/large/g)).toHaveLength(4000)
+    } finally {
+      small.close()
+    }
   })
 
   test('a change of more elements than one message takes is still one transaction', () => {
