@@ -48,12 +48,17 @@ const isTunnel = (model: PolicyModel, { node }: Endpoint, { protocol, destinatio
 /** True when a policy allowed, not when none had a say. */
 const settles = (judgement: Judgement | null) => judgement?.trace.at(-1)?.action === 'allow'
 
-/** Failsafe ports go before every stage but forwarding. */
+/** Failsafe ports go before every stage, but never on packets that are not addressed to the node. */
 function isSpared(model: PolicyModel, host: Endpoint, direction: Direction, stage: Stage, packet: ReadPacket): boolean {
   if (stage === 'forward') return false
+  if (stage !== 'normal' && direction === 'ingress' && !isOwnAddress(model, host.node, packet.destination.ip))
+    return false
   if (isFailsafe(model, host.node, direction, packet)) return true
   return stage === 'untracked' && isFailsafeAnswer(model, host.node, direction, packet)
 }
+
+const isOwnAddress = (model: PolicyModel, node: string, ip: string) =>
+  model.nodeOf(ip) === node || model.endpointByIp(ip)?.kind === 'hep'
 
 interface Asking {
   readonly endpoint: Endpoint
