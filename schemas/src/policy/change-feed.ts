@@ -1,8 +1,11 @@
 import type { ModelChanges, ModelFollower, SetDelta, SetId } from './model.ts'
+import type { IndexedItem } from './selection-index.ts'
 
 /** Where the parts of a model tell what they change. */
 export interface ChangeFeed {
   endpoint(key: string): void
+  /** All endpoints that are members when somebody looks; those that come and go until then are told on their own account. */
+  selected(members: ReadonlySet<IndexedItem>): void
   policy(id: string): void
   profile(name: string): void
   member(set: SetId, member: string, isMember: boolean): void
@@ -34,12 +37,17 @@ interface Delta extends SetDelta {
 
 interface Pending {
   readonly endpoints: Set<string>
+  /** Of selections: many edits of policies with one selector are told as one. */
+  readonly selected: Set<ReadonlySet<IndexedItem>>
   readonly policies: Set<string>
   readonly profiles: Set<string>
   readonly sets: Map<SetId, Delta>
   tiers: boolean
   settings: boolean
 }
+
+/** Selections that are kept for somebody who does not look; beyond, their members are named. */
+const mostSelections = 1000
 
 /** Makes a feed without followers; `everything` is asked for the first `take` of each. */
 export function createChangeFeed(everything: Everything): ChangeFeed {
@@ -57,6 +65,12 @@ export function createChangeFeed(everything: Everything): ChangeFeed {
   return {
     endpoint(key) {
       for (const { endpoints } of followers) endpoints.add(key)
+    },
+    selected(members) {
+      for (const follower of followers) {
+        follower.selected.add(members)
+        if (follower.selected.size > mostSelections) nameSelected(follower)
+      }
     },
     policy(id) {
       for (const { policies } of followers) policies.add(id)
@@ -127,6 +141,7 @@ export function createChangeFeed(everything: Everything): ChangeFeed {
 function nothing(): Pending {
   return {
     endpoints: new Set(),
+    selected: new Set(),
     policies: new Set(),
     profiles: new Set(),
     sets: new Map(),
@@ -135,7 +150,15 @@ function nothing(): Pending {
   }
 }
 
-function changesOf({ sets, ...changes }: Pending): ModelChanges {
+/** Tells the endpoints of all selections by name. */
+function nameSelected({ selected, endpoints }: Pending): void {
+  for (const members of selected) for (const { item } of members) if (item.endpoint !== null) endpoints.add(item.key)
+  selected.clear()
+}
+
+function changesOf(pending: Pending): ModelChanges {
+  nameSelected(pending)
+  const { sets, selected: _, ...changes } = pending
   const told = new Map<SetId, SetDelta | null>()
   for (const [id, { added, removed, gone }] of sets) {
     if (gone !== null) told.set(id, null)

@@ -45,7 +45,7 @@ const enforcedKinds: Partial<Record<PolicyKind, PolicyKind>> = { snp: 'np', sgnp
 export function createPolicyStore(
   index: SelectionIndex,
   sets: SetRegistry,
-  feed: Pick<ChangeFeed, 'policy' | 'endpoint' | 'tiers'>,
+  feed: Pick<ChangeFeed, 'policy' | 'selected' | 'tiers'>,
 ): PolicyStore {
   const lists = new Map<string, TierList>()
   const entries = new Map<string, Entry>()
@@ -99,10 +99,6 @@ export function createPolicyStore(
     for (const hold of entry.compiled.holds) hold.release()
   }
 
-  function tellEndpoints({ members }: Selection): void {
-    for (const { item } of members) if (item.endpoint !== null) feed.endpoint(item.key)
-  }
-
   /** A staged policy came or went: whether the enforced one of its name counts in previews may be another matter now. */
   function preview({ ref, stagedAction }: Policy, present: boolean): void {
     const kind = enforcedKinds[ref.kind]
@@ -121,7 +117,7 @@ export function createPolicyStore(
     if (had === undefined) return
     entries.delete(id)
     feed.policy(id)
-    tellEndpoints(had.selection)
+    feed.selected(had.selection.members)
     unlink(had)
     leaveList(had.placed)
     preview(had.compiled.value, false)
@@ -146,8 +142,8 @@ export function createPolicyStore(
     link(current)
     unlink(had)
     if (!isInPlace || had.selection !== entry.selection || !sameScope(before, after)) {
-      tellEndpoints(had.selection)
-      if (had.selection !== entry.selection) tellEndpoints(entry.selection)
+      feed.selected(had.selection.members)
+      if (had.selection !== entry.selection) feed.selected(entry.selection.members)
     }
     if (before.stagedAction !== after.stagedAction) {
       preview(before, false)
@@ -174,7 +170,7 @@ export function createPolicyStore(
       const current = { ...entry, placed }
       entries.set(id, current)
       link(current)
-      tellEndpoints(entry.selection)
+      feed.selected(entry.selection.members)
       preview(value, true)
     },
     remove,

@@ -20,6 +20,7 @@ export type SelectionWatcher = (before: Item | null, after: Item | null) => void
 /** The items that one selector selects, kept current. */
 export interface Selection {
   readonly selector: Selector
+  /** After the last release, those it had then. */
   readonly members: ReadonlySet<IndexedItem>
   /** Domain names of the network sets in it, sorted. */
   domains(): string[]
@@ -77,11 +78,15 @@ export function createSelectionIndex(): SelectionIndex {
 
   function leave(entry: Entry, indexed: MutableItem): void {
     entry.members.delete(indexed)
+    unlist(entry, indexed)
+    note(entry, indexed, indexed.item, null)
+  }
+
+  function unlist(entry: Entry, indexed: MutableItem): void {
     const { selections: list } = indexed
     const last = list.pop()
-    if (last !== entry && last !== undefined) list[list.indexOf(entry)] = last
     indexed.edition++
-    note(entry, indexed, indexed.item, null)
+    if (last !== entry && last !== undefined) list[list.indexOf(entry)] = last
   }
 
   function note(entry: Entry, indexed: IndexedItem, before: Item | null, after: Item | null): void {
@@ -148,7 +153,7 @@ export function createSelectionIndex(): SelectionIndex {
       if (--entry.users > 0) return
       selections.delete(entry.selector.canonical)
       files.remove(entry, entry.filing)
-      for (const indexed of entry.members) leave(entry, indexed)
+      for (const indexed of entry.members) unlist(entry, indexed)
       withOtherDomains.delete(entry)
     },
     put(item, labels) {
