@@ -1,6 +1,7 @@
 import { createCluster } from '../policy/cluster.ts'
 import { evaluate } from '../policy/evaluate.ts'
-import type { Evaluation, Exemption, Judgement, Judgements, Verdict } from '../policy/model.ts'
+import { type Explanation, explain } from '../policy/explain.ts'
+import type { Evaluation, Exemption, Judgement, Judgements, Packet, Verdict } from '../policy/model.ts'
 import { formatTrace } from '../policy/trace.ts'
 import { validateResource } from '../resources/kinds.ts'
 import type { Resource } from '../resources/resource.ts'
@@ -70,6 +71,13 @@ export function judgeProbe(world: World, probe: Probe): PolicyAnswer {
     ({ verdict, pending: p }) => verdict !== verdicts[0]?.verdict || p !== verdicts[0]?.pending,
   )
   return { ...answerOf(enforced), pending: answerOf(pending), ...(differ && { backends: verdicts }) }
+}
+
+/** Explains the verdict on a connection, where it is denied if it is denied anywhere. Throws VectorError when it has no ends. */
+export function explainProbe(world: World, probe: Probe): Explanation {
+  const { packets } = arrivalsOf(world, probe)
+  const packet = packets.find((one) => evaluate(world.cluster, one).verdict === 'deny') ?? packets[0]
+  return explain(world.cluster, packet as Packet)
 }
 
 function answerOf(judgements: Judgements): EndAnswers {

@@ -45,7 +45,11 @@ function stationLines({ part, endpoint, direction, judgement, pending, ...rest }
   const place = `${parts[part]} ${endpoint === null ? 'the node' : nameOf(endpoint)}`
   const toward = part.startsWith('transit') ? ` (${direction})` : ''
   const { tiers, rules, nearly } = rest
-  const isShown = (rule: RuleExplanation) => rule.isClose || (rule.position === 'after' && rule.failed.length === 0)
+  // Of what came after the decision, only what would have turned it.
+  const turns = ({ action }: RuleExplanation) =>
+    action !== judgement?.verdict && (action === 'allow' || action === 'deny')
+  const isShown = (rule: RuleExplanation) =>
+    rule.position === 'after' ? turns(rule) && rule.failed.length <= 1 : rule.isClose
   return [
     `${place}${toward}: ${judgementText(judgement)}`,
     ...tiers.map(tierLine),

@@ -214,6 +214,7 @@ describe('an explanation', () => {
         ingress: [
           { ...allow, protocol: 'TCP', destination: { ports: [80] } },
           { ...allow, source: { selector: "app == 'client'" } },
+          { action: 'Log' },
         ],
       }),
       np('shop/wen', { selector: "app == 'wen'", ingress: [allow] }),
@@ -234,6 +235,28 @@ ingress of shop/web: DENY
   with staged policies: ALLOW
     pass by platform.pass rule 0
     allow by staged:default.open rule 0`)
+  })
+
+  test('shows of what comes after the decision what would have turned it', () => {
+    const policy = np('shop/web', {
+      selector: "app == 'web'",
+      ingress: [
+        { action: 'Deny' },
+        allow,
+        { ...allow, protocol: 'UDP' },
+        { action: 'Pass' },
+        { action: 'Deny', protocol: 'UDP' },
+      ],
+    })
+    expect(
+      formatExplanation(why(tcp(api, web, 443), policy))
+        .split('\n')
+        .slice(-3),
+    ).toEqual([
+      '  came close:',
+      '    shop/default.web rule 1 (allow, after the decision): it matches, but was not asked',
+      '    shop/default.web rule 2 (allow, after the decision): protocol tcp is not udp',
+    ])
   })
 
   test('says when policy is not asked, and by whom it is on the way', () => {

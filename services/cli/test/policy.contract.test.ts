@@ -77,6 +77,8 @@ test('differences are told with line, connection and what decided, and end in 1'
 test('why asks the API for what has a say, and shows both ends and what staged policies would do', async () => {
   const { code, output } = await margay('why', 'dev/centos', 'dev/nginx-svc:80')
   expect(output).toContain('dev/centos → dev/nginx-svc:80: ALLOW by profile kns.dev')
+  expect(output).toContain('egress of dev/centos: ALLOW')
+  expect(output).toContain('tier platform: pass by platform.pass-to-next-tier rule 0')
   expect(output).toContain('with staged policies: DENY by end of tier default (staged:default.default-deny)')
   expect(output).toContain('3|default|staged:default.default-deny|deny|-1')
   expect(code).toBe(0)

@@ -1,5 +1,15 @@
 import { MargayError, messageOf } from '@margay/kit/errors'
-import { decisionOf, decisionText, type EndAnswer, type EndAnswers, judgeProbe, parseProbe } from '@margay/schemas'
+import {
+  decisionOf,
+  decisionText,
+  type EndAnswer,
+  type EndAnswers,
+  type Explanation,
+  explainProbe,
+  formatExplanation,
+  judgeProbe,
+  parseProbe,
+} from '@margay/schemas'
 import type { Command } from 'commander'
 import pc from 'picocolors'
 import type { Context } from '../context.ts'
@@ -17,7 +27,7 @@ export function addWhyCommand(program: Command, context: Context): void {
     .command('why <source> <destination>')
     .usage('SOURCE DESTINATION[:PORT]    each NAMESPACE/POD, NAMESPACE/SERVICE, node/NAME, an address or a domain name')
     .description(
-      'why a connection is allowed or denied: the rule that decides, and every step to it; exits 1 when denied',
+      'why a connection is allowed or denied: the rule that decides, every step to it, and the rules that came close; exits 1 when denied',
     )
     .option('-p, --protocol <protocol>', 'tcp, udp, icmp, sctp or a number')
     .option('-f, --filename <path...>', 'judge by these files, folders or - instead of the running API')
@@ -28,8 +38,11 @@ export function addWhyCommand(program: Command, context: Context): void {
 async function why(context: Context, source: string, destination: string, options: WhyOptions): Promise<void> {
   const world = options.filename === undefined ? await worldOfApi(context.client) : worldOfFiles(options.filename)
   let answer: ReturnType<typeof judgeProbe>
+  let explanation: Explanation
   try {
-    answer = judgeProbe(world, parseProbe(world, source, destination, options.protocol ?? null))
+    const probe = parseProbe(world, source, destination, options.protocol ?? null)
+    answer = judgeProbe(world, probe)
+    explanation = explainProbe(world, probe)
   } catch (cause) {
     throw new MargayError('CONNECTIVITY_INVALID', messageOf(cause), { cause })
   }
@@ -39,7 +52,7 @@ async function why(context: Context, source: string, destination: string, option
     const shown = (verdict: string) => (verdict === 'deny' ? paint.red('DENY') : paint.green('ALLOW'))
     const decision = decisionOf(answer)
     context.out(`${source} → ${destination}: ${shown(answer.verdict)} by ${decisionText(decision)} (${decision.end})`)
-    context.out(trace(answer))
+    context.out(formatExplanation(explanation))
     if (JSON.stringify(answer.pending) !== JSON.stringify(answerOnly(answer))) {
       const pending = decisionOf(answer.pending)
       context.out(`with staged policies: ${shown(answer.pending.verdict)} by ${decisionText(pending)} (${pending.end})`)
