@@ -16,6 +16,17 @@ describe('conformance vectors', () => {
     expect(differences).toEqual([])
   })
 
+  test('an answer that is otherwise is told, for every vector', () => {
+    const opposite = (expected: Record<string, unknown>) =>
+      'verdict' in expected
+        ? { ...expected, verdict: expected.verdict === 'allow' ? 'deny' : 'allow' }
+        : { ...expected, valid: !expected.valid }
+    const blind = vectors.filter(
+      ({ id, ask, request, expected }) => difference(answer(ask, { id, ...request }), opposite(expected)) === null,
+    )
+    expect(blind.map(({ id }) => id)).toEqual([])
+  })
+
   test('every vector has an id of its own, which begins with a section of the specification', () => {
     const ids = vectors.map(({ id }) => id)
     expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([])
