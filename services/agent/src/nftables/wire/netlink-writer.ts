@@ -36,6 +36,10 @@ const socketOptions = { groups: 0, timeoutMs: 100, bufferBytes: 8 * 1024 * 1024,
 /** What the kernel takes of a message's room in the send buffer for itself. */
 const sendOverhead = 4096
 
+/** Bytes that a batch is written into at first, and those of a batch whose memory is kept. */
+const usualBytes = 64 * 1024
+const keptBytes = 1024 * 1024
+
 /** Opens a socket to nf_tables in a network namespace; null is that of the calling thread. */
 export function openTables(netns: string | null): NetlinkSocket {
   if (netns === null) return openNetlink(socketOptions)
@@ -55,7 +59,7 @@ export function createNetlinkWriter(options: {
 }): NetlinkWriter {
   const { table } = options
   const open = options.open ?? (() => openTables(options.netns))
-  const writer = createAttributeWriter(64 * 1024)
+  let writer = createAttributeWriter(usualBytes)
   let socket: NetlinkSocket | undefined
   let sendRoom = 0
   let sequence = 0
@@ -74,6 +78,8 @@ export function createNetlinkWriter(options: {
       sendRoom = size
     }
     socket.send(batch.bytes)
+    // A whole ruleset is written once; what it took is not kept for edits of some hundred bytes.
+    if (batch.bytes.length > keptBytes) writer = createAttributeWriter(usualBytes)
     const errors = readAnswers(socket, batch)
     if (errors === null) throw new MargayError('NETLINK_FAILED', `the kernel did not answer a change of table ${table}`)
     const [first, ...others] = errors.map((error) => refusalOf(table, changes, batch, error))

@@ -35,7 +35,7 @@ export interface StatementCompiler {
 }
 
 /** Statements remembered: half of them, the least used, make room when there are more. */
-const usualMemory = 131_072
+const usualMemory = 65_536
 
 /** How packets are handed to a process: nf_tables' own expression, or the target of xtables where the kernel has no such expression. */
 export type QueueForm = 'native' | 'target'
