@@ -1,6 +1,6 @@
 import { parseAddress } from '../policy/ip.ts'
 import type { Packet, ServicePort } from '../policy/model.ts'
-import { servicePorts } from '../policy/services.ts'
+import { servicePorts } from '../policy/service-ports.ts'
 import { hasPorts, protocolName, protocolNumber } from '../resources/protocol.ts'
 import { type Backend, backendsOf } from './backends.ts'
 import { namedResource, type Place, type Site, siteOf, splitName, type World } from './places.ts'

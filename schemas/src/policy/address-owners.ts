@@ -1,5 +1,5 @@
 import { canonicalAddress } from './ip.ts'
-import { sameTexts } from './item.ts'
+import { sameTexts } from './item-comparison.ts'
 import type { Endpoint } from './model.ts'
 
 /** Which endpoint an address belongs to, and which host endpoints a node has. */

@@ -1,4 +1,5 @@
-import { type Item, sameItem } from './item.ts'
+import type { Item } from './item.ts'
+import { sameItem } from './item-comparison.ts'
 
 /** What follows from a claim: items that are no more, by key, and items that are there, known or not. */
 export interface Settlement {

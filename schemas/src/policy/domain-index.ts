@@ -1,4 +1,5 @@
 import { canonicalDomain, matchDomain } from './domain.ts'
+import { createSetMap, type SetMap } from './set-map.ts'
 
 /** Values by domain pattern, found by a name that matches: `x.com`, `*.x.com`, `a.*.com`. */
 export interface DomainIndex<T> {
@@ -10,12 +11,12 @@ export interface DomainIndex<T> {
 
 /** Makes an empty index. Only patterns whose `*` is not their first label are tried one by one. */
 export function createDomainIndex<T>(): DomainIndex<T> {
-  const exact = new Map<string, Set<T>>()
+  const exact = createSetMap<string, T>()
   /** By what follows `*.`. */
-  const suffixes = new Map<string, Set<T>>()
-  const others = new Map<string, Set<T>>()
+  const suffixes = createSetMap<string, T>()
+  const others = createSetMap<string, T>()
 
-  function place(pattern: string): [Map<string, Set<T>>, string] {
+  function place(pattern: string): [SetMap<string, T>, string] {
     const text = canonicalDomain(pattern)
     if (!text.split('.').includes('*')) return [exact, text]
     const rest = text.slice(2)
@@ -25,27 +26,23 @@ export function createDomainIndex<T>(): DomainIndex<T> {
   return {
     add(pattern, value) {
       const [map, key] = place(pattern)
-      const had = map.get(key)
-      if (had === undefined) map.set(key, new Set([value]))
-      else had.add(value)
+      map.add(key, value)
     },
     remove(pattern, value) {
       const [map, key] = place(pattern)
-      const had = map.get(key)
-      had?.delete(value)
-      if (had?.size === 0) map.delete(key)
+      map.remove(key, value)
     },
     matching(names) {
       const found = new Set<T>()
-      const take = (values: Iterable<T> | undefined) => {
-        for (const value of values ?? []) found.add(value)
+      const take = (values: Iterable<T>) => {
+        for (const value of values) found.add(value)
       }
       for (const given of names) {
         const name = canonicalDomain(given)
         take(exact.get(name))
         for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
           take(suffixes.get(name.slice(dot + 1)))
-        for (const [pattern, values] of others) if (matchDomain(pattern, name)) take(values)
+        for (const pattern of others.keys()) if (matchDomain(pattern, name)) take(others.get(pattern))
       }
       return found
     },

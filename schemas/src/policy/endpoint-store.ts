@@ -2,11 +2,13 @@ import { createAddressOwners } from './address-owners.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import { createClaims, type Settlement } from './claims.ts'
 import { createInheritance } from './inheritance.ts'
-import { type Item, sameItem } from './item.ts'
+import type { Item } from './item.ts'
+import { sameItem } from './item-comparison.ts'
 import type { Endpoint, Labels } from './model.ts'
 import { createNetworkSetIndex } from './network-sets.ts'
 import type { FlatProfile } from './profiles.ts'
 import type { IndexedItem, SelectionIndex } from './selection-index.ts'
+import { createSetMap } from './set-map.ts'
 
 /** Endpoints and network sets with the labels they inherit, by key and by address. */
 export interface EndpointStore {
@@ -47,7 +49,7 @@ export function createEndpointStore({ index, imply, feed, workload }: EndpointSt
   const endpoints = new Map<string, Endpoint>()
   const owners = createAddressOwners()
   const sets = createNetworkSetIndex()
-  const byNamespace = new Map<string, Set<string>>()
+  const byNamespace = createSetMap<string, string>()
 
   function enter(item: Item): void {
     const before = index.get(item.key)?.item ?? null
@@ -63,9 +65,7 @@ export function createEndpointStore({ index, imply, feed, workload }: EndpointSt
     present(item, labels)
     if (item.kind === 'wep') {
       const namespace = item.namespace as string
-      const others = byNamespace.get(namespace)
-      if (others === undefined) byNamespace.set(namespace, new Set([item.key]))
-      else others.add(item.key)
+      byNamespace.add(namespace, item.key)
       workload(item.key, namespace, item)
     }
   }
@@ -93,9 +93,7 @@ export function createEndpointStore({ index, imply, feed, workload }: EndpointSt
     feed.endpoint(key)
     if (item.kind !== 'wep') return
     const namespace = item.namespace as string
-    const others = byNamespace.get(namespace)
-    others?.delete(key)
-    if (others?.size === 0) byNamespace.delete(namespace)
+    byNamespace.remove(namespace, key)
     workload(key, namespace, null)
   }
 
@@ -141,7 +139,7 @@ export function createEndpointStore({ index, imply, feed, workload }: EndpointSt
     hostEndpoints: owners.hostEndpoints,
     networkSet: sets.find,
     *workloads(namespace) {
-      for (const key of byNamespace.get(namespace) ?? []) {
+      for (const key of byNamespace.get(namespace)) {
         const item = index.get(key)?.item
         if (item !== undefined) yield item
       }

@@ -1,7 +1,8 @@
 import type { Item } from './item.ts'
-import { sameLabels } from './item.ts'
+import { sameLabels } from './item-comparison.ts'
 import type { Labels } from './model.ts'
 import type { FlatProfile } from './profiles.ts'
+import { createSetMap } from './set-map.ts'
 
 /** Profiles, and the labels that items inherit from them (spec 14, 2.2). */
 export interface Inheritance {
@@ -26,7 +27,7 @@ export function createInheritance(imply: (name: string) => FlatProfile | null): 
   const profiles = new Map<string, FlatProfile>()
   /** So that each is one object. */
   const implied = new Map<string, FlatProfile | null>()
-  const heirs = new Map<string, Set<string>>()
+  const heirs = createSetMap<string, string>()
 
   function profile(name: string): FlatProfile | null {
     const given = profiles.get(name)
@@ -54,21 +55,14 @@ export function createInheritance(imply: (name: string) => FlatProfile | null): 
     },
     profile,
     given: () => profiles.keys(),
-    heirs: (name) => heirs.get(name) ?? [],
+    heirs: heirs.get,
     change(key, before, after) {
       if (before === after) return
       for (const parent of before) {
-        const had = heirs.get(parent)
-        had?.delete(key)
-        if (had?.size !== 0) continue
-        heirs.delete(parent)
-        implied.delete(parent)
+        heirs.remove(parent, key)
+        if (!heirs.has(parent)) implied.delete(parent)
       }
-      for (const parent of after) {
-        const had = heirs.get(parent)
-        if (had === undefined) heirs.set(parent, new Set([key]))
-        else had.add(key)
-      }
+      for (const parent of after) heirs.add(parent, key)
     },
     labelsOf({ labels: own, profiles: parents }) {
       // Most items have two at most; spreading them at once keeps the objects small.

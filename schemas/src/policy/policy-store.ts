@@ -6,6 +6,7 @@ import { createGovernance } from './governance.ts'
 import type { Direction, GoverningTier, Policy, PolicyKind, Stage, Tier } from './model.ts'
 import { compareTiers, createTierList, type Placed, samePlace, type TierHead, type TierList } from './policy-order.ts'
 import type { IndexedItem, Selection, SelectionIndex } from './selection-index.ts'
+import { createSetMap } from './set-map.ts'
 import type { SetRegistry } from './set-registry.ts'
 
 /** Tiers, their policies and what these select. */
@@ -50,7 +51,7 @@ export function createPolicyStore(
   const lists = new Map<string, TierList>()
   const entries = new Map<string, Entry>()
   /** Policies with rules that name the domain names of a selection. */
-  const byDomains = new Map<Selection, Set<Entry>>()
+  const byDomains = createSetMap<Selection, Entry>()
   const governance = createGovernance()
   /** Ids of enforced policies that a staged one replaces or deletes. */
   const replaced = new Set<string>()
@@ -82,20 +83,12 @@ export function createPolicyStore(
 
   function link(entry: Entry): void {
     governance.add(entry.selection, entry.placed)
-    for (const selection of entry.compiled.domainSelections) {
-      const had = byDomains.get(selection)
-      if (had === undefined) byDomains.set(selection, new Set([entry]))
-      else had.add(entry)
-    }
+    for (const selection of entry.compiled.domainSelections) byDomains.add(selection, entry)
   }
 
   function unlink(entry: Entry): void {
     governance.remove(entry.selection, entry.placed)
-    for (const selection of entry.compiled.domainSelections) {
-      const had = byDomains.get(selection)
-      had?.delete(entry)
-      if (had?.size === 0) byDomains.delete(selection)
-    }
+    for (const selection of entry.compiled.domainSelections) byDomains.remove(selection, entry)
     for (const hold of entry.compiled.holds) hold.release()
   }
 
@@ -175,7 +168,7 @@ export function createPolicyStore(
     },
     remove,
     refreshDomains(selections) {
-      const concerned = new Set(selections.flatMap((selection) => [...(byDomains.get(selection) ?? [])]))
+      const concerned = new Set(selections.flatMap((selection) => [...byDomains.get(selection)]))
       for (const entry of concerned) {
         if (domainKey(entry.compiled) === entry.domains) continue
         const { flat, selection } = entry

@@ -1,5 +1,6 @@
 import { createFiles, type Filing, filingOf } from './filing.ts'
-import { type Item, samePorts, sameTexts } from './item.ts'
+import type { Item } from './item.ts'
+import { samePorts, sameTexts } from './item-comparison.ts'
 import type { Labels } from './model.ts'
 import { labelsOf } from './selector/expression.ts'
 import type { Selector } from './selector/selector.ts'

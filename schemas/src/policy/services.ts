@@ -4,6 +4,8 @@ import type { Resource } from '../resources/resource.ts'
 import { canonicalAddress } from './ip.ts'
 import type { Item } from './item.ts'
 import type { AddressSet, ServicePort } from './model.ts'
+import { createServicePorts } from './service-ports.ts'
+import { createSetMap, type SetMap } from './set-map.ts'
 import type { Hold } from './set-registry.ts'
 
 /** One address and port behind a service. */
@@ -65,12 +67,11 @@ const none: readonly string[] = []
 export function createServiceDirectory(surroundings: ServiceSurroundings): ServiceDirectory {
   const services = new Map<string, Resource>()
   const slices = new Map<string, Slice>()
-  const slicesOf = new Map<string, Set<string>>()
+  const slicesOf = createSetMap<string, string>()
   const endpoints = new Map<string, readonly Backend[]>()
-  const byAddress = createPortIndex()
-  const byNodePort = createPortIndex()
+  const ports = createServicePorts()
   /** By namespace, then by service. */
-  const watches = new Map<string, Map<string, Set<Watch>>>()
+  const watches = new Map<string, SetMap<string, Watch>>()
 
   function change(resource: Resource, present: boolean): boolean {
     const { kind, metadata } = resource
@@ -87,30 +88,22 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
 
   function replaceService(key: string, service: Resource | null): void {
     const had = services.get(key)
-    if (had !== undefined) eachPort(had, (index, at) => index.remove(at, key))
+    if (had !== undefined) ports.remove(key, had)
     if (service === null) services.delete(key)
     else {
       services.set(key, service)
-      eachPort(service, (index, at, port) => index.add(at, key, port))
+      ports.add(key, service)
     }
     tell(key)
   }
 
-  function eachPort(service: Resource, visit: (index: PortIndex, at: string, port: ServicePort) => void): void {
-    const others = externalIps(service)
-    for (const port of servicePorts(service)) {
-      for (const ip of [...port.clusterIps, ...others]) visit(byAddress, `${ip},${port.protocol},${port.port}`, port)
-      if (port.nodePort !== null) visit(byNodePort, `${port.protocol},${port.nodePort}`, port)
-    }
-  }
-
   function replaceSlice(key: string, slice: Slice | null): void {
     const had = slices.get(key)
-    if (had !== undefined) removeFrom(slicesOf, had.service, key)
+    if (had !== undefined) slicesOf.remove(had.service, key)
     if (slice === null) slices.delete(key)
     else {
       slices.set(key, slice)
-      addTo(slicesOf, slice.service, key)
+      slicesOf.add(slice.service, key)
     }
     if (had !== undefined && had.service !== slice?.service) tell(had.service)
     if (slice !== null) tell(slice.service)
@@ -118,7 +111,7 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
 
   function parts(key: string): Parts {
     const sliced = slicesOf.get(key)
-    if (sliced !== undefined) return new Map([...sliced].map((name) => [name, (slices.get(name) as Slice).backends]))
+    if (sliced.size > 0) return new Map([...sliced].map((name) => [name, (slices.get(name) as Slice).backends]))
     const listed = endpoints.get(key)
     if (listed !== undefined) return new Map([[key, listed]])
     const found: Parts = new Map()
@@ -146,7 +139,7 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
   /** Tells those who watch a service what is behind it now. */
   function tell(key: string): void {
     const list = watches.get(namespaceOf(key))?.get(key)
-    if (list === undefined) return
+    if (list === undefined || list.size === 0) return
     const found = parts(key)
     for (const watch of list) {
       const less = [...watch.told].flatMap(([part, backends]) => (found.get(part) === backends ? [] : backends))
@@ -178,16 +171,15 @@ export function createServiceDirectory(surroundings: ServiceSurroundings): Servi
     watch({ namespace, name }, type, listener) {
       const key = keyOf(namespace, name)
       const watch: Watch = { type, listener, told: parts(key) }
-      const inNamespace = watches.get(namespaceOf(key)) ?? new Map<string, Set<Watch>>()
+      const inNamespace = watches.get(namespaceOf(key)) ?? createSetMap<string, Watch>()
       watches.set(namespaceOf(key), inNamespace)
-      addTo(inNamespace, key, watch)
+      inNamespace.add(key, watch)
       listener(none, membersOf([...watch.told.values()].flat(), type))
-      return { release: () => removeFrom(inNamespace, key, watch) }
+      return { release: () => inNamespace.remove(key, watch) }
     },
     at(ip, port, protocol) {
       return (
-        byAddress.get(`${ip},${protocol},${port}`) ??
-        (surroundings.isNodeAddress(ip) ? byNodePort.get(`${protocol},${port}`) : null)
+        ports.atAddress(ip, port, protocol) ?? (surroundings.isNodeAddress(ip) ? ports.atNode(port, protocol) : null)
       )
     },
   }
@@ -199,68 +191,8 @@ function membersOf(backends: readonly Backend[], type: AddressSet['type']): stri
   return backends.map(({ ip, protocol, port }) => (type === 'net' ? ip : `${ip},${protocol},${port}`))
 }
 
-/** Service ports by a text; where several claim one, that of the first service by name counts. */
-interface PortIndex {
-  add(at: string, service: string, port: ServicePort): void
-  remove(at: string, service: string): void
-  get(at: string): ServicePort | null
-}
-
-function createPortIndex(): PortIndex {
-  const claims = new Map<string, { service: string; port: ServicePort }[]>()
-  return {
-    add(at, service, port) {
-      const others = (claims.get(at) ?? []).filter((claim) => claim.service !== service)
-      claims.set(
-        at,
-        [...others, { service, port }].sort((a, b) => (a.service < b.service ? -1 : 1)),
-      )
-    },
-    remove(at, service) {
-      const others = (claims.get(at) ?? []).filter((claim) => claim.service !== service)
-      if (others.length === 0) claims.delete(at)
-      else claims.set(at, others)
-    },
-    get: (at) => claims.get(at)?.[0]?.port ?? null,
-  }
-}
-
-function addTo<T>(map: Map<string, Set<T>>, key: string, value: T): void {
-  const had = map.get(key)
-  if (had === undefined) map.set(key, new Set([value]))
-  else had.add(value)
-}
-
-function removeFrom<T>(map: Map<string, Set<T>>, key: string, value: T): void {
-  const had = map.get(key)
-  had?.delete(value)
-  if (had?.size === 0) map.delete(key)
-}
-
 function namedPort(item: Item, name: string, protocol: number): number | null {
   return item.endpoint?.ports.find((port) => port.name === name && port.protocol === protocol)?.port ?? null
-}
-
-/** The ports of a Service resource. */
-export function servicePorts({ metadata, spec }: Resource): ServicePort[] {
-  const { clusterIP, clusterIPs, ports = [] } = (spec ?? {}) as ServiceSpec
-  const ips = (clusterIPs ?? (clusterIP === undefined ? [] : [clusterIP])).filter((ip) => ip !== '' && ip !== 'None')
-  return ports.map(({ name = '', port, targetPort = port, protocol = 'TCP', nodePort }) => ({
-    namespace: metadata.namespace ?? 'default',
-    name: metadata.name,
-    portName: name,
-    port,
-    protocol: protocolNumber(protocol) as number,
-    clusterIps: ips.map(canonicalAddress),
-    nodePort: nodePort || null,
-    targetPort,
-  }))
-}
-
-function externalIps({ spec, status }: Resource): string[] {
-  const { externalIPs = [] } = (spec ?? {}) as ServiceSpec
-  const { loadBalancer } = (status ?? {}) as { loadBalancer?: { ingress?: { ip?: string }[] } }
-  return [...externalIPs, ...(loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip ? [ip] : []))].map(canonicalAddress)
 }
 
 interface RawPort {
