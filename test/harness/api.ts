@@ -52,7 +52,7 @@ export async function startApi(options: TestApiOptions = {}): Promise<TestApi> {
   const log = options.log ?? createMemoryLog(options.now)
   const now = options.now ?? Date.now
   const cache = createResourceCache({ log, reporter })
-  const guard = createGuard(config.api.authorization)
+  const guard = createGuard(config.api.authorization, 'test')
   const store = createResourceStore(
     { cluster: 'test', host: 'test-host' },
     { log, cache, reporter, guard, now, uid: randomUUID },

@@ -47,6 +47,45 @@ export function decide(rights: Rights, caller: Caller, verb: Verb, target: Targe
     : decidePlain(rights, caller, verb, target)
 }
 
+/** The log that a data set is part of, as roles name it (spec 7.4); data sets that hold nobody's data are in none. */
+const logs: Readonly<Record<string, string>> = {
+  flows: 'flows',
+  dns: 'dns',
+  l7: 'l7',
+  audit: 'audit*',
+  snapshots: 'audit*',
+  events: 'events',
+  notifications: 'events',
+}
+
+/** Data sets that belong to a log: who may read all of them may read everything. */
+export const loggedDataSets: readonly string[] = Object.keys(logs)
+
+/**
+ * Decides whether somebody may read events of data sets: one needs `get` on the resource named as the cluster in group lma.tigera.io, for
+ * all logs or for those by their names (spec 7.4).
+ */
+export function decideLogs(
+  rights: Rights,
+  caller: Caller,
+  { cluster, dataSets }: { readonly cluster: string; readonly dataSets: readonly string[] },
+): RightsDecision {
+  for (const dataSet of dataSets) {
+    const name = logs[dataSet]
+    const attempt: Attempt = {
+      verb: 'get',
+      group: 'lma.tigera.io',
+      resource: cluster,
+      namespace: null,
+      name: name ?? '',
+    }
+    if (name === undefined || rights.allows(caller, attempt)) continue
+    const what = `resource "${cluster}" in API group "lma.tigera.io" with the name "${name}"`
+    return refusal(`User "${caller.user}" cannot get ${what}, which the events of ${dataSet} need`, rights, caller)
+  }
+  return { allowed: true }
+}
+
 function decideTiered(
   rights: Rights,
   caller: Caller,

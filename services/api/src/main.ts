@@ -23,7 +23,7 @@ await serve('api', ({ config, reporter, runDir }) => {
   const log = createEventLog(config, { reporter })
   const topics = { name: 'topics', start: () => log.createTopics(allTopics(config)) }
   const cache = createResourceCache({ log, reporter })
-  const guard = createGuard(config.api.authorization)
+  const guard = createGuard(config.api.authorization, cluster)
   const store = createResourceStore(
     { cluster, host: hostname() },
     { log, cache, reporter, guard, now: Date.now, uid: randomUUID },

@@ -3,6 +3,7 @@ import {
   type Caller,
   createRights,
   decide,
+  decideLogs,
   isTiered,
   type Resource,
   type ResourceKey,
@@ -26,6 +27,8 @@ export interface Guard {
   decide(cluster: ClusterView, actor: Actor, verb: Verb, key: ResourceKey): RightsDecision
   /** Whether the user may list a kind (`<plural>.<group>`), and which of its objects are shown. */
   list(cluster: ClusterView, actor: Actor, wanted: ListWanted): GuardedList
+  /** Whether the user may read the events of data sets. */
+  logs(cluster: ClusterView, actor: Actor, dataSets: readonly string[]): RightsDecision
 }
 
 /** What somebody wants to list. */
@@ -48,10 +51,15 @@ const allowed: RightsDecision = { allowed: true }
 /** The group of the product's own services, which keep the cluster's state up to date. */
 const services = 'system:services'
 
-/** Makes the guard; roles and bindings are resources of the cluster itself. */
-export function createGuard(mode: 'none' | 'rbac'): Guard {
+/** Makes the guard of a cluster (its name is what roles call its logs by); roles and bindings are resources of the cluster itself. */
+export function createGuard(mode: 'none' | 'rbac', name: string): Guard {
   if (mode === 'none') {
-    return { requireWrite() {}, decide: () => allowed, list: () => ({ decision: allowed, shows: () => true }) }
+    return {
+      requireWrite() {},
+      decide: () => allowed,
+      list: () => ({ decision: allowed, shows: () => true }),
+      logs: () => allowed,
+    }
   }
   let known: { readonly version: number; readonly rights: Rights } | null = null
 
@@ -91,6 +99,8 @@ export function createGuard(mode: 'none' | 'rbac'): Guard {
       if (decision.allowed) return { decision, shows: () => true }
       return { decision: isPartly(cluster, actor, whole) ? allowed : decision, shows: byKey }
     },
+    logs: (cluster, actor, dataSets) =>
+      actor.groups.includes(services) ? allowed : decideLogs(rightsOf(cluster), actor, { cluster: name, dataSets }),
   }
 
   /** True when the user may list or get some of it: in some namespace, or some by name. */
@@ -119,9 +129,9 @@ function kindTarget(plural: string): Pick<Target, 'group' | 'plural'> {
 }
 
 function targetOf(key: ResourceKey, resource: Resource | null): Target {
-  const target = { ...kindTarget(pluralOf(key)), namespace: namespaceOf(key), name: nameOf(key) }
+  const target = { ...kindTarget(pluralOf(key)), namespace: namespaceOf(key), name: nameOf(key) || null }
   if (!isTiered(target)) return { ...target, tier: null }
-  if (resource === null) return { ...target, tier: tierOfName(target.name) }
+  if (resource === null) return { ...target, tier: tierOfName(target.name ?? '') }
   return { ...target, tier: (resource.spec as { tier?: string } | undefined)?.tier ?? 'default' }
 }
 

@@ -4,6 +4,7 @@ import type { ApiContext, Server } from '../context.ts'
 import { deadline } from '../deadline.ts'
 import { actorOf } from './actor.ts'
 import { readPage } from './events.ts'
+import { createPermission } from './permission.ts'
 import { problems } from './shapes.ts'
 
 const recent = {
@@ -18,7 +19,8 @@ const Next = Type.Union([Type.String(), Type.Null()])
 
 /** What alerts raised, how each alert is, and the messages that were sent about it. */
 export function addAlertRoutes(server: Server, context: ApiContext): void {
-  const { config, store, guard, ask } = context
+  const { config, store, ask } = context
+  const permission = createPermission(context)
   const patience = config.api.queryMaxSeconds * 1000
 
   server.route({
@@ -50,11 +52,15 @@ export function addAlertRoutes(server: Server, context: ApiContext): void {
             }),
           ),
         }),
-        ...problems(400, 503, 504),
+        ...problems(400, 403, 503, 504),
       },
     },
     async handler(request, reply) {
       const { excepted = false, ...parameters } = request.query
+      await permission.toReadLogs(request, ['events'])
+      const plural = 'globalalerts.projectcalico.org'
+      const wanted = { plural, namespace: null, tier: null }
+      const { decision, shows } = context.guard.list(store, actorOf(request, context.now()), wanted)
       const [page, statuses] = await Promise.all([
         readPage(context, definition('events'), {
           parameters: { from: 'now-7d', ...parameters },
@@ -63,9 +69,7 @@ export function addAlertRoutes(server: Server, context: ApiContext): void {
         }),
         alertStatuses(ask),
       ])
-      const plural = 'globalalerts.projectcalico.org'
-      const wanted = { plural, namespace: null, tier: null }
-      const { decision, shows } = guard.list(store, actorOf(request, context.now()), wanted)
+      // Who may see events and no alerts is shown the events.
       const visible = decision.allowed ? store.list(plural).filter(shows) : []
       const alerts = visible.map(({ metadata, spec }) => {
         const { severity = null, description = '' } = (spec ?? {}) as { severity?: number; description?: string }
@@ -83,9 +87,10 @@ export function addAlertRoutes(server: Server, context: ApiContext): void {
       tags: ['alerts'],
       summary: 'List recent messages about alerts, newest first, with the outcome of their delivery',
       querystring: Type.Object(recent, { additionalProperties: false }),
-      response: { 200: Type.Object({ messages: Events, next: Next }), ...problems(400, 503, 504) },
+      response: { 200: Type.Object({ messages: Events, next: Next }), ...problems(400, 403, 503, 504) },
     },
     async handler(request, reply) {
+      await permission.toReadLogs(request, ['notifications'])
       const { events, next } = await readPage(context, definition('notifications'), {
         parameters: { from: 'now-7d', ...request.query },
         signal: deadline(reply, patience),

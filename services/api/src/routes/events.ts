@@ -8,6 +8,7 @@ import type { Live } from '../events/live.ts'
 import { cursorOfRow, pageCondition, pageStatement } from '../events/page.ts'
 import { dataSetOf, type PageParameters, pageRequestOf, queryOf } from '../events/request.ts'
 import { select } from '../select.ts'
+import { createPermission } from './permission.ts'
 import { problems } from './shapes.ts'
 
 const PageQuery = Type.Object(
@@ -56,6 +57,7 @@ export async function readPage(
 
 /** Events of any data set: pages from ClickHouse, or the live tail from the event log. */
 export function addEventRoutes(server: Server, context: ApiContext, { live }: { readonly live: Live }): void {
+  const permission = createPermission(context)
   const routes = [
     { url: '/v1/events/:dataSet', operationId: 'listEvents', params: Type.Object({ dataSet: Type.String() }) },
     { url: '/v1/flows', operationId: 'listFlows', params: Type.Object({}) },
@@ -77,6 +79,7 @@ export function addEventRoutes(server: Server, context: ApiContext, { live }: { 
       async handler(request, reply) {
         const { dataSet = 'flows' } = request.params as { dataSet?: string }
         const definition = dataSetOf(dataSet)
+        await permission.toReadLogs(request, [definition.dataSet])
         if ((request.headers.accept ?? '').includes('text/event-stream')) {
           const stream = await live.open(definition, queryOf(request.query.q, definition))
           reply.raw.once('close', () => stream.destroy())

@@ -1,11 +1,13 @@
 import { MargayError } from '@margay/kit/errors'
 import { definitionOf, type EventDefinition, eventOfRow, type ReportFile, selectList, timeText } from '@margay/schemas'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { deadline } from '../deadline.ts'
 import { parseMoment } from '../events/time.ts'
 import { notFound } from '../problem.ts'
 import { select } from '../select.ts'
+import { createPermission } from './permission.ts'
 import { problems } from './shapes.ts'
 
 const tags = ['reports']
@@ -44,18 +46,25 @@ const listColumns = [
 
 const report = definitionOf('report') as EventDefinition
 
+/** Rights to reports are those to the GlobalReport they are made by; without a name, to all of them. */
+const keyOfReport = (name: string) => `globalreports.projectcalico.org/-/${name}`
+
 /** Compliance reports: list, read, download, and make one now. */
-export function addReportRoutes(server: Server, { clickhouse, config, ask, now }: ApiContext): void {
+export function addReportRoutes(server: Server, context: ApiContext): void {
+  const { clickhouse, config, ask, now } = context
+  const permission = createPermission(context)
   const patience = config.api.queryMaxSeconds * 1000
 
-  async function reportOf(id: string, signal: AbortSignal): Promise<Record<string, unknown>> {
+  async function reportOf(request: FastifyRequest, id: string, signal: AbortSignal): Promise<Record<string, unknown>> {
     const { rows } = await select(
       clickhouse,
       `SELECT ${selectList(report)} FROM (SELECT * FROM ${report.table} WHERE id = {id:String} ORDER BY generated_time DESC LIMIT 1)`,
       { params: { id }, signal },
     )
-    if (rows[0] === undefined) throw notFound(`report ${id}: GET /v1/reports lists them`)
-    return eventOfRow(report, rows[0])
+    const found = rows[0] === undefined ? null : eventOfRow(report, rows[0])
+    await permission.toTouch(request, { verb: 'get', key: keyOfReport(String(found?.name ?? '')) })
+    if (found === null) throw notFound(`report ${id}: GET /v1/reports lists them`)
+    return found
   }
 
   server.route({
@@ -72,10 +81,14 @@ export function addReportRoutes(server: Server, { clickhouse, config, ask, now }
         },
         { additionalProperties: false },
       ),
-      response: { 200: Type.Object({ reports: Type.Array(Type.Object(summaryFields)) }), ...problems(400, 503, 504) },
+      response: {
+        200: Type.Object({ reports: Type.Array(Type.Object(summaryFields)) }),
+        ...problems(400, 403, 503, 504),
+      },
     },
     async handler(request, reply) {
       const { name, limit = 100 } = request.query
+      await permission.toTouch(request, { verb: 'list', key: keyOfReport(name ?? '') })
       const where = name === undefined ? '' : ' WHERE name = {name:String}'
       const { rows } = await select(
         clickhouse,
@@ -101,11 +114,11 @@ export function addReportRoutes(server: Server, { clickhouse, config, ask, now }
       params: Type.Object({ id: Type.String() }),
       response: {
         200: Type.Object({ ...summaryFields, document: Type.Unknown() }),
-        ...problems(404, 503, 504),
+        ...problems(403, 404, 503, 504),
       },
     },
     async handler(request, reply) {
-      const found = await reportOf(request.params.id, deadline(reply, patience))
+      const found = await reportOf(request, request.params.id, deadline(reply, patience))
       const files = (found.files as ReportFile[]).map(({ content: _content, ...about }) => about)
       return { ...found, files } as never
     },
@@ -121,12 +134,12 @@ export function addReportRoutes(server: Server, { clickhouse, config, ask, now }
       params: Type.Object({ id: Type.String(), file: Type.String() }),
       response: {
         200: { description: 'the file, with its own content type', content: { '*/*': { schema: Type.String() } } },
-        ...problems(404, 503, 504),
+        ...problems(403, 404, 503, 504),
       },
     },
     async handler(request, reply) {
       const { id, file } = request.params
-      const found = await reportOf(id, deadline(reply, patience))
+      const found = await reportOf(request, id, deadline(reply, patience))
       const files = found.files as ReportFile[]
       const wanted = files.find(({ name }) => name === file)
       if (wanted === undefined) {
@@ -163,10 +176,12 @@ export function addReportRoutes(server: Server, { clickhouse, config, ask, now }
       ),
       response: {
         200: Type.Object({ id: Type.String({ description: 'id of the report' }) }, { additionalProperties: true }),
-        ...problems(400, 404, 503),
+        ...problems(400, 403, 404, 503),
       },
     },
     async handler(request) {
+      // Whoever may change a GlobalReport may have it made.
+      await permission.toTouch(request, { verb: 'update', key: keyOfReport(request.params.name) })
       const start = parseMoment(request.body.start, 'start', now())
       const end = parseMoment(request.body.end, 'end', now())
       if (start >= end) throw new MargayError('REQUEST_INVALID', 'start must be before end', { status: 400 })

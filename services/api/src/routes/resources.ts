@@ -1,16 +1,15 @@
 import { MargayError } from '@margay/kit/errors'
-import { findKind, type Kind, keyOf, type Resource, type RightsDecision } from '@margay/schemas'
-import type { FastifyRequest } from 'fastify'
+import { findKind, type Kind, keyOf, type Resource } from '@margay/schemas'
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { notFound } from '../problem.ts'
 import { nameOf, namespaceOf } from '../resources/admission.ts'
 import { readDocuments } from '../resources/documents.ts'
-import { forbidden } from '../resources/guard.ts'
 import { parseLabelSelector } from '../resources/label-selector.ts'
 import type { Outcome } from '../resources/plan.ts'
 import type { WriteResult } from '../resources/store.ts'
 import { actorOf } from './actor.ts'
+import { createPermission } from './permission.ts'
 import { problems } from './shapes.ts'
 
 const tags = ['resources']
@@ -21,19 +20,7 @@ const yaml = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/plain
 
 /** Resources: read, create or replace, delete; and apply or delete many documents at once. */
 export function addResourceRoutes(server: Server, { store, guard, now }: ApiContext): void {
-  /** Refuses to show what the user may not see, and tells the audit log. Throws FORBIDDEN. */
-  async function requireAllowed(
-    decision: RightsDecision,
-    request: FastifyRequest,
-    { verb, key }: { readonly verb: 'get' | 'list' | 'delete'; readonly key: string },
-  ): Promise<void> {
-    if (decision.allowed) return
-    const error = forbidden(decision.reason)
-    const { status, code, message } = error
-    await store.tellRefusal(actorOf(request, now()), [{ key, verb, object: null, status, code, message }])
-    throw error
-  }
-
+  const permission = createPermission({ store, guard, now })
   // Documents keep their text until the reader of resources has them: it tells file and line.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(yaml, { parseAs: 'string' }, (_request, text, done) => done(null, text))
@@ -69,8 +56,7 @@ export function addResourceRoutes(server: Server, { store, guard, now }: ApiCont
       const plural = pluralOfKind(kind)
       const within = kind.namespaced ? (namespace ?? null) : null
       const wanted = { plural, namespace: within, tier: tierAsked(labelSelector) }
-      const { decision, shows } = guard.list(store, actorOf(request, now()), wanted)
-      await requireAllowed(decision, request, { verb: 'list', key: `${plural}/${within ?? '-'}/` })
+      const shows = await permission.toList(request, wanted)
       const matches = labelSelector === undefined ? null : parseLabelSelector(labelSelector)
       const items = store
         .list(plural)
@@ -101,8 +87,7 @@ export function addResourceRoutes(server: Server, { store, guard, now }: ApiCont
     async handler(request, reply) {
       const kind = kindOf(request.params.plural)
       const key = keyIn(kind, request.params.name, request.query.namespace)
-      const decision = guard.decide(store, actorOf(request, now()), 'get', key)
-      await requireAllowed(decision, request, { verb: 'get', key })
+      await permission.toTouch(request, { verb: 'get', key })
       const resource = store.get(key)
       if (resource === null) throw notFound(`${kind.kind} ${describe(key)}`)
       reply.header('etag', `"${resource.metadata.resourceVersion}"`)
@@ -163,8 +148,7 @@ export function addResourceRoutes(server: Server, { store, guard, now }: ApiCont
       const resource = store.get(key)
       if (resource === null) {
         // Who may not delete it is not told that it does not exist.
-        const decision = guard.decide(store, actorOf(request, now()), 'delete', key)
-        await requireAllowed(decision, request, { verb: 'delete', key })
+        await permission.toTouch(request, { verb: 'delete', key })
         throw notFound(`${kind.kind} ${describe(key)}`)
       }
       const written = await store.write({

@@ -1,13 +1,17 @@
 import { MargayError } from '@margay/kit/errors'
+import { loggedDataSets } from '@margay/schemas'
 import { Type } from 'typebox'
 import type { ApiContext, Server } from '../context.ts'
 import { deadline } from '../deadline.ts'
 import { select } from '../select.ts'
 import { requireReadOnly } from '../sql-gate.ts'
+import { createPermission } from './permission.ts'
 import { problems } from './shapes.ts'
 
 /** SQL of people: read only, with limits on rows, time and memory. */
-export function addSqlRoutes(server: Server, { clickhouse, config }: ApiContext): void {
+export function addSqlRoutes(server: Server, context: ApiContext): void {
+  const { clickhouse, config } = context
+  const permission = createPermission(context)
   const { queryMaxRows, queryMaxSeconds } = config.api
   server.route({
     method: 'POST',
@@ -23,10 +27,12 @@ export function addSqlRoutes(server: Server, { clickhouse, config }: ApiContext)
           rows: Type.Array(Type.Object({}, { additionalProperties: true })),
           stats: Type.Ref('Stats'),
         }),
-        ...problems(400, 503, 504),
+        ...problems(400, 403, 503, 504),
       },
     },
     async handler(request, reply) {
+      // A statement can read every table.
+      await permission.toReadLogs(request, loggedDataSets)
       const query = requireReadOnly(request.body.query)
       const { columns, rows, stats } = await select(clickhouse, query, {
         // A little more time than the server gives itself, so that its own message comes first.

@@ -44,7 +44,7 @@ async function setUp(log = createMemoryLog(() => at)) {
   }
   const store = createResourceStore(
     { cluster: 'test', host: 'h' },
-    { log, cache, reporter, guard: createGuard('none'), now: () => at, uid },
+    { log, cache, reporter, guard: createGuard('none', 'test'), now: () => at, uid },
   )
   await cache.start?.()
   await store.start?.()

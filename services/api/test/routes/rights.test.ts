@@ -102,7 +102,7 @@ async function ask(who: Who, method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: st
     headers: {
       'x-margay-user': who.user,
       ...(who.groups !== undefined && { 'x-margay-groups': who.groups }),
-      ...(body !== undefined && { 'content-type': 'application/yaml' }),
+      ...(body !== undefined && { 'content-type': body.startsWith('{') ? 'application/json' : 'application/yaml' }),
     },
     ...(body !== undefined && { body }),
   })
@@ -319,6 +319,69 @@ describe('reading', () => {
       status: 403,
       body: { detail: 'User "dev" cannot list resource "secrets" in API group "" at the cluster scope' },
     })
+  })
+})
+
+describe('logs and reports', () => {
+  const logs = (...names: string[]) => `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: analyst}
+rules:
+  - {apiGroups: [lma.tigera.io], resources: [test], resourceNames: ${JSON.stringify(names)}, verbs: [get]}
+  - {apiGroups: [projectcalico.org], resources: [globalreports], resourceNames: [daily], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: analyst}
+roleRef: {kind: ClusterRole, name: analyst}
+subjects: [{kind: User, name: ana}]
+`
+  const ana: Who = { user: 'ana' }
+  const status = async (who: Who, path: string) => (await ask(who, 'GET', path)).status
+  const sql = async (who: Who) => (await ask(who, 'POST', 'sql', '{"query":"SELECT 1"}')).status
+  /** Allowed questions find that this test has no ClickHouse. */
+  const absent = 503
+
+  test('events are read log by log, SQL by who may read all of them', async () => {
+    expect((await apply(root, logs('flows', 'audit*'))).status).toBe(200)
+    const seen = await Promise.all(
+      ['flows', 'dns', 'l7', 'audit', 'snapshots', 'events', 'notifications', 'status'].map(
+        async (dataSet) => `${dataSet} ${await status(ana, `events/${dataSet}`)}`,
+      ),
+    )
+    expect(seen).toEqual([
+      `flows ${absent}`,
+      'dns 403',
+      'l7 403',
+      `audit ${absent}`,
+      `snapshots ${absent}`,
+      'events 403',
+      'notifications 403',
+      `status ${absent}`,
+    ])
+    expect([await status(ana, 'flows'), await status(dev, 'flows'), await status(ana, 'alerts')]).toEqual([
+      absent,
+      403,
+      403,
+    ])
+    expect([await sql(ana), await sql(root)]).toEqual([403, absent])
+    expect((await apply(root, logs('flows', 'audit*', 'dns', 'l7', 'events'))).status).toBe(200)
+    expect([await sql(ana), await status(ana, 'alerts'), await status(ana, 'inbox')]).toEqual([absent, absent, absent])
+    expect(await ask(dev, 'GET', 'events/audit')).toMatchObject({
+      body: {
+        detail:
+          'User "dev" cannot get resource "test" in API group "lma.tigera.io" with the name "audit*", which the events of audit need',
+      },
+    })
+    expect(lastAudit()).toMatchObject({ verb: 'get', requestURI: '/v1/events/audit', responseStatus: { code: 403 } })
+  })
+
+  test('reports are those of a GlobalReport', async () => {
+    expect((await apply(root, logs('flows'))).status).toBe(200)
+    expect([await status(ana, 'reports?name=daily'), await status(root, 'reports')]).toEqual([403, absent])
+    const run = (name: string, who: Who) => ask(who, 'POST', `reports/${name}/run`, '{"start":"now-1h","end":"now"}')
+    expect([(await run('daily', ana)).status, (await run('daily', root)).status]).toEqual([403, absent])
   })
 })
 
