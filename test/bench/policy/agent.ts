@@ -1,8 +1,10 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Component } from '@margay/kit/component'
 import { createReporter } from '@margay/kit/reporter'
 import { createResourceCache, versionHeader } from '@margay/kit/resources'
 import { keyOf, type Resource, resourcesTopic } from '@margay/schemas'
-import { type Agent, type AgentConfig, createAgent } from '../../../services/agent/src/agent.ts'
+import { type Agent, createAgent } from '../../../services/agent/src/agent.ts'
 import { createMemoryLog } from '../../harness/memory-log.ts'
 import { measuredNode } from './shape.ts'
 
@@ -16,7 +18,7 @@ export interface BenchAgent {
 }
 
 /** Makes an agent for a network namespace; it takes its rules away when it stops. */
-export function createBenchAgent(netns: string, options: Partial<AgentConfig> = {}): BenchAgent {
+export function createBenchAgent(netns: string, nft: 'auto' | 'command' = 'auto'): BenchAgent {
   const log = createMemoryLog()
   const reporter = createReporter('agent', { level: 'error' })
   const resources = createResourceCache({ log, reporter })
@@ -28,7 +30,8 @@ export function createBenchAgent(netns: string, options: Partial<AgentConfig> = 
       dataplane: 'nftables',
       flowFlushMs: 10_000,
       uninstall: true,
-      ...options,
+      nft,
+      dnsCacheFile: join(tmpdir(), `margay-bench-${process.pid}`, netns),
     },
     {
       log,

@@ -36,7 +36,7 @@ process.once('message', async (order: ShapeOrder) => {
 /** Interfaces of pods that come during the run. */
 const spares = 20
 
-async function run({ shape, edits, pauseMs }: ShapeOrder): Promise<ShapeRun> {
+async function run({ shape, edits, pauseMs, nft }: ShapeOrder): Promise<ShapeRun> {
   const netns = createNetns()
   try {
     netns.ip(
@@ -50,7 +50,7 @@ async function run({ shape, edits, pauseMs }: ShapeOrder): Promise<ShapeRun> {
         ]
       }).flat(),
     )
-    const bench = createBenchAgent(netns.name)
+    const bench = createBenchAgent(netns.name, nft)
     await bench.put(resourcesOf(shape))
     const cpu = process.cpuUsage()
     const started = performance.now()
