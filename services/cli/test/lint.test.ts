@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '@margay/kit/config'
+import { MargayError } from '@margay/kit/errors'
 import type { LintFinding, Resource } from '@margay/schemas'
 import { Command } from 'commander'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -39,14 +40,17 @@ const broken = file(
 )
 
 /** Runs `margay lint`; the cluster of the API holds the resources given. */
-async function lint(args: readonly string[], cluster: readonly Resource[] = []) {
+async function lint(args: readonly string[], cluster: readonly Resource[] = [], forbidden: readonly string[] = []) {
   let out = ''
   let talk = ''
   let exit = 0
   const client: Client = {
     url: '',
-    call: async <T>(_method: string, path: string) =>
-      ({ items: cluster.filter(({ kind }) => path.split(/[/.]/)[3] === `${kind.toLowerCase()}s`) }) as T,
+    call: async <T>(_method: string, path: string) => {
+      const plural = path.split(/[/.]/)[3] as string
+      if (forbidden.includes(plural)) throw new MargayError('FORBIDDEN', 'no', { status: 403 })
+      return { items: cluster.filter(({ kind }) => `${kind.toLowerCase()}s` === plural) } as T
+    },
     open: () => Promise.reject(new Error('not asked')),
   }
   const program = new Command().exitOverride()
@@ -57,7 +61,7 @@ async function lint(args: readonly string[], cluster: readonly Resource[] = []) 
       out += `${text}\n`
     },
     talk: (text) => {
-      talk += text
+      talk += `${text}\n`
     },
     colour: false,
     now: () => 0,
@@ -72,7 +76,7 @@ async function lint(args: readonly string[], cluster: readonly Resource[] = []) 
 describe('margay lint', () => {
   test('tells file, line, what, why and what to do, and exits 1', async () => {
     const { out, talk, exit } = await lint(['-f', open])
-    expect({ talk, exit }).toEqual({ talk: '1 resource: 1 warning, 1 info.', exit: 1 })
+    expect({ talk, exit }).toEqual({ talk: '1 resource: 1 warning, 1 info.\n', exit: 1 })
     expect(out.split('\n')).toEqual([
       `${open}:7: info: NetworkPolicy shop/web lets everybody in (allow-from-anywhere)`,
       '  at:  spec.ingress[0]',
@@ -140,6 +144,14 @@ describe('margay lint', () => {
     }
     const { out, talk, exit } = await lint([], [tier, pod('web-1', { app: 'web' })])
     expect(out).toContain('GlobalNetworkSet apis: info: *.example.com does not match example.com (wildcard-apex)')
-    expect({ talk, exit }).toEqual({ talk: '2 resources: 1 info.', exit: 0 })
+    expect({ talk, exit }).toEqual({ talk: '2 resources: 1 info.\n', exit: 0 })
+  })
+
+  test('says which kinds the user may not see', async () => {
+    const { talk, exit } = await lint([], [pod('web-1', { app: 'web' })], ['tiers', 'nodes'])
+    expect({ talk, exit }).toEqual({
+      talk: 'not looked at, since you may not list them: tiers, nodes\n1 resource: nothing found.\n',
+      exit: 0,
+    })
   })
 })
