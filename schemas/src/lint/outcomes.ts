@@ -63,7 +63,9 @@ function leaves(policies: readonly LintPolicy[], endsInDeny: boolean, walk: Walk
     passed ||= end.passed
     if (end.settled) return passed
   }
-  if (endsInDeny) walk.deny.push({ policy: policies.at(-1) ?? null, rule: -1 })
+  // The end of a tier denies in the name of all its policies: the one without rules is the default deny among them.
+  const closing = policies.find(({ flat }) => flat.rules[walk.direction].length === 0) ?? policies.at(-1) ?? null
+  if (endsInDeny) walk.deny.push({ policy: closing, rule: -1 })
   return passed || !endsInDeny
 }
 

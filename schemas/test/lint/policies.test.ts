@@ -264,6 +264,10 @@ describe('DNS', () => {
     expect(told('dns-blocked', shop + web + egress(dnsOver('UDP'), 'dns', ', order: 1'))).toEqual([])
     expect(told('dns-blocked', web)).toHaveLength(1)
     expect(told('dns-blocked', web + egress(dnsOver('UDP'), 'dns'))).toEqual([])
+    const deny = policy('a-default-deny', '{namespaceSelector: has(projectcalico.org/name), types: [Ingress, Egress]}')
+    expect(told('dns-blocked', shop + web + deny)).toEqual([
+      expect.stringContaining('GlobalNetworkPolicy a-default-deny leaves 2 endpoints'),
+    ])
     const nodeLocal = egress(
       '{action: Allow, protocol: UDP, destination: {nets: [169.254.20.10/32], ports: [53]}}',
       'dns',
