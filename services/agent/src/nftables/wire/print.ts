@@ -10,6 +10,15 @@ export interface Script {
 /** Elements in a line: nft's parser slows down on very long ones. */
 const elementsPerLine = 500
 
+/**
+ * nft 1.0.6 joins `th sport != 1` and `th dport != 2` into one question about four bytes, which is true already when one of the ports differs;
+ * the same with type and code of ICMP. Behind a mask that takes nothing away they stay two.
+ */
+function keptApart(statement: string): string {
+  const [, field, value] = /^((?:th|icmp|icmpv6) \w+) != (\d+)$/.exec(statement) ?? []
+  return field === undefined ? statement : `${field} & ${field.startsWith('th') ? '0xffff' : '0xff'} != ${value}`
+}
+
 /** Prints changes of a table of the family inet, one command on a line. */
 export function printScript(table: string, changes: readonly TableChange[]): Script {
   const lines: string[] = []
@@ -27,7 +36,7 @@ export function printScript(table: string, changes: readonly TableChange[]): Scr
       )
     else if (change.type === 'rules')
       for (const [item, rule] of change.rules.entries())
-        line(`add rule ${where} ${change.chain} ${rule.join(' ')}`, item)
+        line(`add rule ${where} ${change.chain} ${rule.map(keptApart).join(' ')}`, item)
     else if (change.type === 'set')
       line(`${change.op} ${change.kind} ${where} ${change.set}${change.op === 'add' ? ` { ${change.spec} }` : ''}`)
     else {

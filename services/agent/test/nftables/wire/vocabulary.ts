@@ -99,6 +99,9 @@ export const vocabulary: readonly (readonly string[])[] = [
   ['ip6 saddr @h6', 'icmpv6 type 128', 'accept'],
   ['icmp type 8', 'ip saddr @h4', 'accept'],
   ['meta l4proto 1', 'icmp type 8', 'drop'],
+  // Questions that nft 1.0.6 would make one of, and a wrong one.
+  ['th sport != 1', 'th dport != 2', 'accept'],
+  ['icmp type != 8', 'icmp code != 1', 'accept'],
 ]
 
 /** Every kind of set, with elements at the edges of its type. */
@@ -259,6 +262,9 @@ const actions = fc.oneof(
     .map(([rate, unit, burst]) => `limit rate ${rate}/${unit} burst ${burst} packets`),
 )
 
+/** nft joins two questions about ports into one about four bytes, and then cannot list them by name. */
+const joined = (rule: readonly string[]) => rule.filter((statement) => /^th [sd]port \d+$/.test(statement)).length > 1
+
 /** Random rules that nft takes: of one family, a few questions and an action. */
 export const randomRule = fc
   .tuple(fc.array(anyFamily, { maxLength: 3 }), fc.array(choose('4', '6'), { maxLength: 1 }), fc.boolean(), actions)
@@ -271,3 +277,4 @@ export const randomRule = fc
       action,
     ])
   })
+  .filter((rule) => !joined(rule))

@@ -17,7 +17,7 @@ const reason = whyNot()
 if (reason !== null) console.warn(`nftables wire system test skipped: ${reason}`)
 const isNightly = process.env.MARGAY_NIGHTLY === '1'
 
-describe.skipIf(reason !== null)('a table written over netlink', { timeout: 60_000 }, () => {
+describe.skipIf(reason !== null)('a table written over netlink', { timeout: isNightly ? 300_000 : 60_000 }, () => {
   const netns = `mgy-wire-${process.pid}`
   let netlink: NetlinkWriter
   let writer: TableWriter
