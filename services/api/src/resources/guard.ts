@@ -61,13 +61,13 @@ export function createGuard(mode: 'none' | 'rbac', name: string): Guard {
       logs: () => allowed,
     }
   }
-  let known: { readonly version: number; readonly rights: Rights } | null = null
+  let known: { readonly versions: string; readonly rights: Rights } | null = null
 
   function rightsOf(cluster: ClusterView): Rights {
-    if (known?.version !== cluster.version) {
-      const resources = rightsPlurals.flatMap((plural) => cluster.list(plural))
-      known = { version: cluster.version, rights: createRights(resources) }
-    }
+    const resources = rightsPlurals.flatMap((plural) => cluster.list(plural))
+    // Not the cluster's version: that grows before a change can be seen.
+    const versions = resources.map(({ metadata }) => `${metadata.uid} ${metadata.resourceVersion}`).join()
+    if (known?.versions !== versions) known = { versions, rights: createRights(resources) }
     return known.rights
   }
   const may = (cluster: ClusterView, caller: Caller, verb: Verb, target: Target): RightsDecision =>
