@@ -11,8 +11,8 @@ import { createDnsPolicy } from './dns/dns-policy.ts'
 import { createCollector } from './flows/collector.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
-import { createGenerationReader } from './nftables/generation.ts'
-import { createNft } from './nftables/nft.ts'
+import { tableName } from './nftables/ruleset.ts'
+import { createTableWriter, type WriterMode } from './nftables/wire/table-writer.ts'
 import { nodeSettings } from './node/felix.ts'
 import { createHostPlacements } from './node/host-endpoints.ts'
 import { createInterfaces } from './node/interfaces.ts'
@@ -25,6 +25,8 @@ export interface AgentConfig {
   /** Network namespace of the node; null: the process's own. */
   readonly netns: string | null
   readonly dataplane: 'nftables' | 'memory'
+  /** How nftables is written; `auto` when absent. */
+  readonly nft?: WriterMode
   readonly flowFlushMs: number
   /** Where the node remembers what it learned from DNS, unless FelixConfiguration names another file. */
   readonly dnsCacheFile: string
@@ -75,36 +77,39 @@ export function createAgent(
   const readSettings = () =>
     nodeSettings(resources.list('felixconfigurations'), node, { flowFlushMs: config.flowFlushMs })
   let settings = readSettings()
+  let clusterIps: ReadonlySet<string> = new Set()
   const interfaces = createInterfaces(netns, { reporter })
   const hosts = createHostPlacements(node, { model, addresses: interfaces.addresses })
-  const generation = createGenerationReader(netns)
   const services = () => ({ services: resources.list('services'), endpointSlices: resources.list('endpointslices') })
   const dnsPolicy = createDnsPolicy(
     { netns, cacheFile: config.dnsCacheFile, uninstall: config.uninstall },
     { settings: () => settings.dnsPolicy, services, reporter, died: deps.died, now: Date.now },
   )
-  const dataplane =
-    config.dataplane === 'memory'
-      ? createMemoryDataplane()
-      : createNftablesDataplane({
-          nft: createNft(netns),
-          generation: () => dnsPolicy.foreign(generation.read),
-          now: Date.now,
-        })
+  const dataplane = config.dataplane === 'memory' ? createMemoryDataplane(model) : nftables()
+
+  function nftables() {
+    const writer = createTableWriter(
+      { netns, table: tableName, mode: config.nft ?? 'auto' },
+      { warn: (fields, message) => reporter.log.warn(fields, message) },
+    )
+    const generation = () => dnsPolicy.foreign(writer.generation)
+    return createNftablesDataplane({ model, writer, generation, domains: dnsPolicy, now: Date.now })
+  }
+
   const programmer = createProgrammer(node, {
     model,
     version: () => resources.version,
     dataplane,
     interfaceOf: interfaces.interfaceOf,
     hosts,
-    options: () => ({ ...settings.render, serviceIps: serviceIps(resources.list('services')) }),
+    options: () => ({ ...settings.render, serviceIps: clusterIps }),
     reporter,
   })
   const outbox = createOutbox(
     { limitBytes: outboxBytes, origin: { cluster, producer: `agent/${node}` } },
     { log, reporter },
   )
-  const collector = dataplane.capabilities.enforces
+  const collector = dataplane.capabilities.enforces.on
     ? createCollector(
         { node, cluster, netns },
         {
@@ -150,10 +155,12 @@ export function createAgent(
           settings = readSettings()
           collector?.changed()
         }
+        if (key.startsWith('services.')) clusterIps = serviceIps(resources.list('services'))
         if (/^(felixconfigurations|services|endpointslices)\./.test(key)) dnsPolicy.changed()
         programmer.changed()
       })
       settings = readSettings()
+      clusterIps = serviceIps(resources.list('services'))
     },
     async stop() {
       forget?.()
@@ -168,7 +175,7 @@ export function createAgent(
     name: 'data plane',
     async stop() {
       if (config.uninstall) await dataplane.remove()
-      generation.close()
+      dataplane.close()
     },
   }
   interfaces.onChange(() => programmer.changed())

@@ -18,6 +18,7 @@ await serve('agent', ({ config, reporter, runDir, end }) => {
       cluster: config.cluster,
       netns: config.agent.netns ?? null,
       dataplane: config.agent.dataplane,
+      nft: config.agent.nft,
       dnsCacheFile: join(runDir, `agent-${node}.dns-cache`),
       flowFlushMs: milliseconds(config.agent.flowFlushInterval),
       uninstall: process.argv.includes('--uninstall'),

@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import readline from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { evaluate, type FlowEvent, formatTrace, protocolName, type TraceEntry } from '@margay/schemas'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clusterOf, namespace, pod } from './cluster.ts'
@@ -146,7 +147,7 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
     },
   )
 
-  test('twenty changes of policy lose no packet of streams that go on, and every byte is counted once', async () => {
+  test('fifty changes of policy lose no packet of streams that go on, and every byte is counted once', async () => {
     await newFlows()
     const stream = startTraffic(podAt(0), 'stream', podAt(1).ip, '80')
     children.push(stream)
@@ -168,9 +169,10 @@ describe.skipIf(reason !== null)('an agent on a real kernel', { timeout: 30_000 
           ],
         },
       })
-    for (let index = 0; index < 20; index += 1) {
+    for (let index = 0; index < 50; index += 1) {
       await cluster.apply(change(index))
       await running.agent.programmer.settled()
+      await setTimeout(20)
     }
     stream.stdin?.end()
     const { sent, ...back } = JSON.parse(await finished) as { sent: number; udp: number; tcp: number }
@@ -308,9 +310,8 @@ spec: {selector: app == 'b', types: [Ingress], ingress: [{action: Allow, protoco
   test('a table that somebody deletes comes back', async () => {
     node.run('nft', 'delete', 'table', 'inet', 'margay')
     await expect
-      .poll(() => node.run('nft', 'list', 'tables'), { timeout: 20_000, interval: 200 })
-      .toContain('inet margay')
-    expect(node.run('nft', 'list', 'map', 'inet', 'margay', 'from-workloads')).toContain(podAt(0).interfaceName)
+      .poll(() => node.run('nft', 'list', 'maps', 'inet'), { timeout: 10_000, interval: 200 })
+      .toContain(podAt(0).interfaceName)
   })
 
   test('an agent that is told to uninstall takes its rules away, and all traffic passes', async () => {

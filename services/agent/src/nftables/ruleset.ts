@@ -26,18 +26,27 @@ export interface NamedSet {
   readonly interval: boolean
   /** Element -> verdict; the verdict of a plain set's element is empty. */
   readonly elements: ReadonlyMap<string, string>
+  /** Names whose addresses are the elements; somebody else puts them in, so those given here are none. Null on all other sets. */
+  readonly domains: readonly string[] | null
 }
 
-/** The table that holds everything Margay programs. */
-export const table = 'inet margay'
+/** The table, of the family inet, that holds everything Margay programs. */
+export const tableName = 'margay'
 
-/** A set whose elements never change. */
-export const fixedSet = (type: string, elements: readonly string[]): NamedSet => ({
+/** nft's name of the type of an address. */
+export const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
+
+/** A set of a type, as in `type inet_service; flags interval;`. */
+export const namedSet = (spec: string, elements: readonly string[]): NamedSet => ({
   kind: 'set',
-  spec: `type ${type};`,
-  interval: false,
+  spec,
+  interval: spec.includes('interval'),
   elements: new Map(elements.map((element) => [element, ''])),
+  domains: null,
 })
+
+/** A set of single values that never change. */
+export const fixedSet = (type: string, elements: readonly string[]): NamedSet => namedSet(`type ${type};`, elements)
 
 /** A map from a key, as in `ifname`, to the chain that goes on. */
 export const dispatchMap = (key: string, elements: ReadonlyMap<string, string>): NamedSet => ({
@@ -45,4 +54,5 @@ export const dispatchMap = (key: string, elements: ReadonlyMap<string, string>):
   spec: `type ${key} : verdict;`,
   interval: false,
   elements,
+  domains: null,
 })

@@ -1,65 +1,60 @@
-import type { AddressSet, PortRange } from '@margay/schemas'
-import { canonicalNetworks, type Family, familyOf } from './cidr.ts'
+import type { PortRange, SetId } from '@margay/schemas'
+import type { AddressSets } from './address-sets.ts'
+import { canonicalNetworks, type Family } from './cidr.ts'
 import { shortHash } from './names.ts'
-import { fixedSet, type NamedSet } from './ruleset.ts'
+import { addressType, fixedSet, type NamedSet, namedSet } from './ruleset.ts'
 
 /**
- * Collects the sets that rules refer to. Lists of ports and networks are named after their content, so that a list used
+ * Collects the sets that some rules refer to. Lists of ports and networks are named after their content, so that a list used
  * a thousand times is one set (anonymous sets cost the kernel quadratic time); address sets are named after their identity.
  */
 export interface SetCollector {
+  /** The sets that must exist for the rules, by name. */
   readonly sets: ReadonlyMap<string, NamedSet>
+  /** Address sets whose shape the rules depend on, also those that are not there now. */
+  readonly watched: ReadonlySet<SetId>
   /** Match text for a list of ports, as in `80` or `@p-0123456789abcdef`; null when the list is empty. */
   ports(ranges: readonly PortRange[]): string | null
   /** Name of the set of protocols that have ports. */
   portedProtocols(): string
   /** Match text for networks of one family; `none` when none of them is of this family, `all` when everything matches. */
   networks(nets: readonly string[], family: Family): string
-  /** Name of an address set in one family; null when it has no member of this family. */
-  addresses(set: AddressSet, family: Family): string | null
-  /** The same for addresses and networks that are known by a name of ours. */
+  /** An address set in one family; null when it has had no member of this family. */
+  addresses(id: SetId, family: Family): { readonly text: string; readonly isWithPorts: boolean } | null
+  /** The set of the addresses that DNS answers gave to names. */
+  domains(patterns: readonly string[], family: Family): string
+  /** Addresses and networks that are known by a name of ours; null when none is of this family. */
   addressList(id: string, members: Iterable<string>, family: Family): string | null
 }
-
-const addressType = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
 /** TCP, UDP, SCTP and UDP-Lite. */
 const portedProtocols = fixedSet('inet_proto', ['6', '17', '132', '136'])
 
 /** Makes an empty collector. */
-export function createSetCollector(): SetCollector {
+export function createSetCollector(addressSets: Pick<AddressSets, 'named'>): SetCollector {
   const sets = new Map<string, NamedSet>()
-  /** Names given so far: many rules share one address set, and reducing its networks takes time. */
-  const known = new Map<string, string | null>()
+  const watched = new Set<SetId>()
 
   function define(name: string, spec: string, elements: readonly string[]): string {
-    if (!sets.has(name)) {
-      sets.set(name, {
-        kind: 'set',
-        spec,
-        interval: spec.includes('interval'),
-        elements: new Map(elements.map((element) => [element, ''])),
-      })
-    }
+    if (!sets.has(name)) sets.set(name, namedSet(spec, elements))
     return `@${name}`
-  }
-
-  function addressList(id: string, members: Iterable<string>, family: Family): string | null {
-    const texts = canonicalNetworks(members, family)
-    if (texts.length === 0) return null
-    // Sets of single addresses are hash tables: an element comes and goes in microseconds, without a rebuild of intervals.
-    return texts.some((text) => text.includes('/'))
-      ? define(`i${family}-${shortHash(id)}`, `type ${addressType[family]}; flags interval;`, texts)
-      : define(`h${family}-${shortHash(id)}`, `type ${addressType[family]};`, texts)
   }
 
   return {
     sets,
+    watched,
     ports(ranges) {
       if (ranges.length === 0) return null
-      const texts = mergeRanges(ranges).map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
+      const merged = mergeRanges(ranges)
+      const texts = merged.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
       if (texts.length === 1) return texts[0] as string
-      return define(`p-${shortHash(texts.join(','))}`, 'type inet_service; flags interval;', texts)
+      // Without ranges a table of bits does, which is the fastest set there is.
+      const hasRange = merged.some(({ first, last }) => first !== last)
+      return define(
+        `${hasRange ? 'p' : 'b'}-${shortHash(texts.join(','))}`,
+        hasRange ? 'type inet_service; flags interval;' : 'type inet_service;',
+        texts,
+      )
     },
     portedProtocols() {
       sets.set('ported', portedProtocols)
@@ -73,35 +68,32 @@ export function createSetCollector(): SetCollector {
       const name = `n${family}-${shortHash(texts.join(','))}`
       return define(name, `type ${addressType[family]}; flags interval;`, texts)
     },
-    addresses(set, family) {
-      const key = `${family} ${set.id}`
-      let name = known.get(key)
-      if (name === undefined) {
-        name = addresses(set, family)
-        known.set(key, name)
-      }
-      return name
+    addresses(id, family) {
+      watched.add(id)
+      const found = addressSets.named(id, family)
+      if (found === null) return null
+      sets.set(found.name, found.set)
+      return { text: `@${found.name}`, isWithPorts: found.isWithPorts }
     },
-    addressList,
-  }
-
-  function addresses(set: AddressSet, family: Family): string | null {
-    if (set.type === 'ip-port') {
-      const members = [...set.members].filter((member) => familyOf(member.slice(0, member.indexOf(','))) === family)
-      if (members.length === 0) return null
-      const spec = `type ${addressType[family]} . inet_proto . inet_service;`
-      return define(
-        `a${family}-${shortHash(set.id)}`,
-        spec,
-        members.map((member) => member.split(',').join(' . ')),
-      )
-    }
-    return addressList(set.id, set.members, family)
+    domains(patterns, family) {
+      const sorted = [...new Set(patterns)].sort()
+      const name = `d${family}-${shortHash(sorted.join(','))}`
+      if (!sets.has(name)) sets.set(name, { ...namedSet(`type ${addressType[family]};`, []), domains: sorted })
+      return `@${name}`
+    },
+    addressList(id, members, family) {
+      const texts = canonicalNetworks(members, family)
+      if (texts.length === 0) return null
+      // Sets of single addresses are hash tables: an element comes and goes in microseconds, without a rebuild of intervals.
+      return texts.some((text) => text.includes('/'))
+        ? define(`i${family}-${shortHash(id)}`, `type ${addressType[family]}; flags interval;`, texts)
+        : define(`h${family}-${shortHash(id)}`, `type ${addressType[family]};`, texts)
+    },
   }
 }
 
 /** Ranges sorted, with neighbours and overlaps joined. */
-function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
+export function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
   const merged: { first: number; last: number }[] = []
   for (const { first, last } of [...ranges].sort((a, b) => a.first - b.first)) {
     const top = merged.at(-1)

@@ -1,101 +1,155 @@
-import { type NamedSet, type Rule, type Ruleset, table } from './ruleset.ts'
+import type { NamedSet } from './ruleset.ts'
+import type { Changed, TablePlan } from './table-plan.ts'
+import type { Elements, TableChange } from './wire/change.ts'
+import { parseHook, printHook } from './wire/hook.ts'
 
-/**
- * What the kernel is believed to hold. Rules or elements that are not known (just listed at the start) are null:
- * they will be flushed and written again.
- */
-export interface KernelState {
-  readonly chains: ReadonlyMap<string, readonly Rule[] | null>
-  readonly sets: ReadonlyMap<
-    string,
-    { readonly kind: NamedSet['kind']; readonly elements: NamedSet['elements'] | null }
-  >
+/** The chains and sets that the kernel holds, by name. */
+export interface Present {
+  /** Whether the table exists. */
+  table: boolean
+  /** Chain -> hook, null on one that rules jump to. */
+  readonly chains: Map<string, string | null>
+  readonly sets: Map<string, { readonly kind: NamedSet['kind']; readonly spec: string }>
+}
+
+/** True when both hold the same chains and sets. */
+export function isSame(a: Present, b: Present): boolean {
+  if (a.chains.size !== b.chains.size || a.sets.size !== b.sets.size) return false
+  for (const [name, hook] of a.chains) if (b.chains.get(name) !== hook) return false
+  for (const [name, { kind, spec }] of a.sets) {
+    const other = b.sets.get(name)
+    if (other?.kind !== kind || other.spec !== spec) return false
+  }
+  return true
 }
 
 /** A kernel without our table. */
-export const emptyKernel: KernelState = { chains: new Map(), sets: new Map() }
+export const nothingPresent = (): Present => ({ table: false, chains: new Map(), sets: new Map() })
 
-/** The state after `ruleset` has been programmed. */
-export function kernelOf(ruleset: Ruleset): KernelState {
-  return { chains: new Map([...ruleset.chains].map(([name, { rules }]) => [name, rules])), sets: ruleset.sets }
+/** Transactions to be committed in this order; each empty when there is nothing to do. */
+export interface Transactions {
+  readonly before: readonly TableChange[]
+  readonly change: readonly TableChange[]
+  readonly after: readonly TableChange[]
 }
 
 /**
- * The nft scripts, to be run in order, that turn the kernel's state into the wanted one; empty when there is nothing to do.
+ * What turns the kernel's table into the planned one, where it has changed.
  *
  * Three transactions at most: new sets, then the change itself, then what is no longer used. A set must exist before the
  * rules that use it (its lookup structure is built late in a commit: packets in between would find it empty), and nothing is ever
  * deleted that a rule still in force needs. The table is never deleted: flushing and refilling loses no packet, re-creation does.
  */
-export function transactions(kernel: KernelState, wanted: Ruleset): string[] {
-  const before: string[] = []
-  const change: string[] = []
-  const after: string[] = []
+export function transactions(
+  present: Present,
+  plan: Pick<TablePlan, 'chains' | 'sets'>,
+  changed: Changed,
+): Transactions {
+  const before: TableChange[] = []
+  const change: TableChange[] = []
+  const after: TableChange[] = []
+  const by = (cause: string | null) => (cause === null ? {} : { cause })
+  const isNew = (name: string) => !present.sets.has(name)
 
-  for (const [name, set] of wanted.sets) {
-    if (kernel.sets.has(name) || set.kind === 'map') continue
-    before.push(`add set ${table} ${name} { ${set.spec} }`, ...elements('add', name, set.elements))
+  for (const name of changed.sets.keys()) {
+    const planned = plan.sets.get(name)
+    if (planned === undefined || planned.set.kind === 'map' || !isNew(name)) continue
+    const { set, cause } = planned
+    before.push({ type: 'set', op: 'add', kind: 'set', set: name, spec: set.spec, ...by(cause) })
+    if (set.elements.size > 0) before.push({ ...elements('add', name, set), ...by(cause) })
   }
 
-  for (const [name, { hook }] of wanted.chains)
-    if (!kernel.chains.has(name))
-      change.push(hook === null ? `add chain ${table} ${name}` : `add chain ${table} ${name} { ${hook} }`)
-  for (const [name, set] of wanted.sets)
-    if (set.kind === 'map' && !kernel.sets.has(name)) change.push(`add map ${table} ${name} { ${set.spec} }`)
-  for (const [name, { rules }] of wanted.chains) {
-    const present = kernel.chains.get(name)
-    if (present !== undefined && present !== null && sameRules(present, rules)) continue
-    if (present !== undefined) change.push(`flush chain ${table} ${name}`)
-    change.push(...rules.map((rule) => `add rule ${table} ${name} ${rule.join(' ')}`))
+  for (const name of changed.chains) {
+    const chain = plan.chains.get(name)
+    if (chain === undefined) continue
+    const hook = present.chains.get(name)
+    if (hook === usualHook(chain.hook)) continue
+    // Of a version of this program that had it in another place.
+    if (hook !== undefined)
+      change.push({ type: 'chain', op: 'flush', chain: name }, { type: 'chain', op: 'delete', chain: name })
+    change.push({ type: 'chain', op: 'add', chain: name, hook: chain.hook, ...by(chain.cause) })
   }
-  for (const [name, set] of wanted.sets) {
-    if (set.kind === 'set' && !kernel.sets.has(name)) continue
-    change.push(...elementChanges(name, kernel.sets.get(name)?.elements, set))
+  for (const name of changed.sets.keys()) {
+    const planned = plan.sets.get(name)
+    if (planned?.set.kind === 'map' && isNew(name))
+      change.push({ type: 'set', op: 'add', kind: 'map', set: name, spec: planned.set.spec, ...by(planned.cause) })
+  }
+  for (const name of changed.chains) {
+    const chain = plan.chains.get(name)
+    if (chain === undefined) continue
+    if (present.chains.get(name) === usualHook(chain.hook)) change.push({ type: 'chain', op: 'flush', chain: name })
+    if (chain.rules.length > 0) change.push({ type: 'rules', chain: name, rules: chain.rules, ...by(chain.cause) })
+  }
+  for (const [name, was] of changed.sets) {
+    const planned = plan.sets.get(name)
+    if (planned === undefined || (planned.set.kind === 'set' && isNew(name))) continue
+    for (const step of elementChanges(name, planned.set, isNew(name) ? 'new' : was))
+      change.push({ ...step, ...by(planned.cause) })
   }
 
-  const idle = [...kernel.chains.keys()].filter((name) => !wanted.chains.has(name))
+  const idleChains = [...changed.chains].filter((name) => !plan.chains.has(name) && present.chains.has(name))
+  const idleSets = [...changed.sets.keys()].filter((name) => !plan.sets.has(name) && present.sets.has(name))
+  const kindOf = (name: string) => present.sets.get(name)?.kind ?? 'set'
   after.push(
-    ...idle.map((name) => `flush chain ${table} ${name}`),
+    ...idleChains.map((chain) => ({ type: 'chain', op: 'flush', chain }) as const),
     // The verdicts of a map hold on to the chains that they lead to.
-    ...[...kernel.sets].flatMap(([name, { kind }]) =>
-      kind === 'map' && !wanted.sets.has(name) ? [`flush map ${table} ${name}`] : [],
+    ...idleSets.flatMap((set) =>
+      kindOf(set) === 'map' ? [{ type: 'set', op: 'flush', kind: 'map', set } as const] : [],
     ),
-    ...idle.map((name) => `delete chain ${table} ${name}`),
+    ...idleChains.map((chain) => ({ type: 'chain', op: 'delete', chain }) as const),
+    ...idleSets.map((set) => ({ type: 'set', op: 'delete', kind: kindOf(set), set }) as const),
   )
-  for (const [name, { kind }] of kernel.sets) if (!wanted.sets.has(name)) after.push(`delete ${kind} ${table} ${name}`)
 
-  const tableFirst = kernel.chains.size === 0 && kernel.sets.size === 0 ? [`add table ${table}`] : []
-  return [before, change, after]
-    .filter((lines) => lines.length > 0)
-    .map((lines, index) => `${[...(index === 0 ? tableFirst : []), ...lines].join('\n')}\n`)
+  const first = present.table ? null : before.length > 0 ? before : change
+  if (first !== null && first.length > 0) first.unshift({ type: 'table', op: 'add' })
+  return { before, change, after }
 }
 
-const sameRules = (a: readonly Rule[], b: readonly Rule[]) =>
-  a.length === b.length && a.every((rule, index) => sameRule(rule, b[index] as Rule))
+/** A hook as listings write it; null on a chain that rules jump to. */
+export function usualHook(hook: string | null): string | null {
+  const parsed = hook === null ? null : parseHook(hook)
+  return parsed === null ? hook : printHook(parsed)
+}
 
-const sameRule = (a: Rule, b: Rule) => a.length === b.length && a.every((statement, index) => statement === b[index])
+/** What the kernel holds after a transaction. */
+export function note(present: Present, changes: readonly TableChange[]): void {
+  for (const change of changes) {
+    if (change.type === 'table') present.table = change.op === 'add'
+    else if (change.type === 'chain' && change.op === 'add') present.chains.set(change.chain, usualHook(change.hook))
+    else if (change.type === 'chain' && change.op === 'delete') present.chains.delete(change.chain)
+    else if (change.type === 'set' && change.op === 'add')
+      present.sets.set(change.set, { kind: change.kind, spec: change.spec })
+    else if (change.type === 'set' && change.op === 'delete') present.sets.delete(change.set)
+  }
+}
 
-/** Differences of one set; everything when its content is unknown, or when it holds intervals, which are replaced as a whole. */
-function elementChanges(name: string, present: NamedSet['elements'] | null | undefined, set: NamedSet): string[] {
-  if (present === undefined) return elements('add', name, set.elements)
-  if (present === null) return [`flush ${set.kind} ${table} ${name}`, ...elements('add', name, set.elements)]
-  const gone = [...present].filter(([key, value]) => set.elements.get(key) !== value)
-  const added = [...set.elements].filter(([key, value]) => present.get(key) !== value)
-  if (gone.length + added.length === 0) return []
-  if (set.interval) return [`flush set ${table} ${name}`, ...elements('add', name, set.elements)]
+function elements(op: 'add' | 'delete', name: string, set: NamedSet, some?: Elements): TableChange {
+  const all = set.kind === 'map' ? set.elements : [...set.elements.keys()]
+  return { type: 'elements', op, kind: set.kind, set: name, spec: set.spec, elements: some ?? all }
+}
+
+/** Differences of one set; all of it where what the kernel holds is not known, or where it holds intervals. */
+function elementChanges(
+  name: string,
+  set: NamedSet,
+  was: ReadonlyMap<string, string | undefined> | 'all' | 'new',
+): TableChange[] {
+  const fill = set.elements.size === 0 ? [] : [elements('add', name, set)]
+  if (was === 'new') return fill
+  // Its elements are somebody else's.
+  if (set.domains !== null) return []
+  if (was === 'all' || set.interval) return [{ type: 'set', op: 'flush', kind: set.kind, set: name }, ...fill]
+  const gone = new Map<string, string>()
+  const come = new Map<string, string>()
+  for (const [key, value] of was) {
+    const now = set.elements.get(key)
+    if (now === value) continue
+    if (value !== undefined) gone.set(key, value)
+    if (now !== undefined) come.set(key, now)
+  }
+  const some = (of: ReadonlyMap<string, string>) => (set.kind === 'map' ? of : [...of.keys()])
   return [
-    ...elements('delete', name, new Map(gone.map(([key, value]) => [key, value]))),
-    ...elements('add', name, new Map(added)),
+    ...(gone.size > 0 ? [elements('delete', name, set, some(gone))] : []),
+    ...(come.size > 0 ? [elements('add', name, set, some(come))] : []),
   ]
-}
-
-/** Elements in a line: nft's parser slows down on very long ones. */
-const elementsPerLine = 500
-
-function elements(verb: 'add' | 'delete', name: string, all: NamedSet['elements']): string[] {
-  const texts = [...all].map(([key, verdict]) => (verdict === '' ? key : `${key} : ${verdict}`))
-  const lines: string[] = []
-  for (let at = 0; at < texts.length; at += elementsPerLine)
-    lines.push(`${verb} element ${table} ${name} { ${texts.slice(at, at + elementsPerLine).join(', ')} }`)
-  return lines
 }

@@ -1,6 +1,6 @@
 import { createReporter } from '@margay/kit/reporter'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Dataplane, NodePolicy } from '../../src/dataplane/dataplane.ts'
+import type { Capabilities, Dataplane, NodePolicy } from '../../src/dataplane/dataplane.ts'
 import { createMemoryDataplane } from '../../src/dataplane/memory.ts'
 import { defaultRenderOptions } from '../../src/nftables/render.ts'
 import { createHostPlacements } from '../../src/node/host-endpoints.ts'
@@ -11,15 +11,17 @@ import { hostEndpoint } from '../hosts.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-function harness(routes: Record<string, string>) {
+function harness(routes: Record<string, string>, capabilities: Partial<Capabilities> = {}) {
   const model = clusterOf(namespace('shop'), pod({ name: 'web', ips: ['10.0.0.1'] }))
-  const memory = createMemoryDataplane()
+  const refusals = new Map<string, string>()
+  const memory = createMemoryDataplane(model, { refuses: (id) => refusals.get(id) ?? null })
   const seen: NodePolicy[] = []
   const addresses = new Map([['192.0.2.1', 'eth0']])
   let broken = false
   let version = 1
   const dataplane: Dataplane = {
     ...memory,
+    capabilities: { ...memory.capabilities, ...capabilities },
     async program(policy) {
       if (broken) throw new Error('nft says no')
       seen.push(policy)
@@ -38,6 +40,7 @@ function harness(routes: Record<string, string>) {
   return {
     model,
     seen,
+    refusals,
     programmer,
     routes,
     setBroken(value: boolean) {
@@ -97,23 +100,41 @@ metadata: {name: ${name}}
 spec: ${spec}
 ---
 `
-const toExample = "types: [Egress], egress: [{action: Allow, destination: {domains: ['*.example.com']}}]"
-
-test('rules with domains are told, and degrade the health of a node only when they select an endpoint of it', async () => {
-  const { programmer, model } = harness({ '10.0.0.1': 'cali1' })
+test('rules with domains degrade health where their sets stay empty, when they select an endpoint of the node', async () => {
+  const toExample = "types: [Egress], egress: [{action: Allow, destination: {domains: ['*.example.com']}}]"
+  const domains = { on: false, reason: 'no DNS here' }
+  const { programmer, model } = harness({ '10.0.0.1': 'cali1' }, { domains })
   applyYaml(model, policy('far', `{selector: app == 'far', ${toExample}}`))
   await programmer.start?.()
-  expect(programmer.health?.()).toEqual({
-    state: 'ok',
-    reason: '1 rules with domains match nothing; they select no endpoint of this node',
-  })
+  expect(programmer.health?.()).toEqual({ state: 'ok' })
   applyYaml(model, policy('near', `{selector: all(), ${toExample}}`))
   programmer.changed()
   await vi.advanceTimersByTimeAsync(100)
+  expect(programmer.health?.()).toMatchObject({ state: 'degraded', reason: expect.stringContaining('no DNS here') })
+  await programmer.stop?.()
+})
+
+test('a refused policy does not keep the others back, is named with the reason, and is tried again when it changes', async () => {
+  const { programmer, model, refusals, setVersion } = harness({ '10.0.0.1': 'cali1' })
+  await programmer.start?.()
+  refusals.set('gnp:bad', 'the kernel has no memory left (ENOMEM)')
+  applyYaml(model, policy('bad', '{selector: all(), types: [Ingress], ingress: [{action: Allow, protocol: TCP}]}'))
+  applyYaml(model, policy('good', '{selector: all(), types: [Ingress], ingress: [{action: Allow, protocol: UDP}]}'))
+  setVersion(2)
+  programmer.changed()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(programmer).toMatchObject({ revision: 2, policies: 2 })
+  expect([...programmer.refused.keys()]).toEqual(['gnp:bad'])
   expect(programmer.health?.()).toMatchObject({
     state: 'degraded',
-    reason: expect.stringContaining('1 rules with domains match nothing on this node'),
+    reason: expect.stringMatching(/gnp:bad: the kernel has no memory left/),
   })
+  refusals.clear()
+  applyYaml(model, policy('bad', '{selector: all(), types: [Ingress], ingress: [{action: Allow, protocol: SCTP}]}'))
+  programmer.changed()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(programmer.refused.size).toBe(0)
+  expect(programmer.health?.()).toEqual({ state: 'ok' })
   await programmer.stop?.()
 })
 
