@@ -70,11 +70,25 @@ export function createGuard(mode: 'none' | 'rbac', name: string): Guard {
     if (known?.versions !== versions) known = { versions, rights: createRights(resources) }
     return known.rights
   }
-  const may = (cluster: ClusterView, caller: Caller, verb: Verb, target: Target): RightsDecision =>
-    caller.groups.includes(services) ? allowed : decide(rightsOf(cluster), caller, verb, target)
+  /** Answers the questions of one request, by the roles as they are now. */
+  function judgeOf(cluster: ClusterView, caller: Caller): (verb: Verb, target: Target) => RightsDecision {
+    if (caller.groups.includes(services)) return () => allowed
+    const rights = rightsOf(cluster)
+    return (verb, target) => decide(rights, caller, verb, target)
+  }
+
+  /** True when the user may list or get some of it: in some namespace, or some by name. */
+  function isPartly(cluster: ClusterView, actor: Actor, { group, plural, tier }: Target): boolean {
+    const ofTier = { group, plural: 'tiers', namespace: null, name: tier, tier: null }
+    if (tier !== null && !judgeOf(cluster, actor)('get', ofTier).allowed) return false
+    const resource = tier === null ? plural : `tier.${plural}`
+    const rights = rightsOf(cluster)
+    return (['list', 'get'] as const).some((verb) => rights.allowsSomewhere(actor, { verb, group, resource }))
+  }
 
   return {
     requireWrite(cluster, { actor, operation, documents }) {
+      const judge = judgeOf(cluster, actor)
       for (const { key, resource } of documents) {
         const before = cluster.get(key)
         const verb =
@@ -82,36 +96,25 @@ export function createGuard(mode: 'none' | 'rbac', name: string): Guard {
         // To move a policy one needs rights where it is and where it goes.
         const touched = operation === 'delete' ? [before ?? resource] : [before, resource]
         for (const each of touched) {
-          const decision = each === null ? allowed : may(cluster, actor, verb, targetOf(key, each))
+          const decision = each === null ? allowed : judge(verb, targetOf(key, each))
           if (!decision.allowed) throw forbidden(decision.reason)
         }
       }
     },
-    decide: (cluster, actor, verb, key) => may(cluster, actor, verb, targetOf(key, cluster.get(key))),
+    decide: (cluster, actor, verb, key) => judgeOf(cluster, actor)(verb, targetOf(key, cluster.get(key))),
     list(cluster, actor, { plural, namespace, tier }) {
+      const judge = judgeOf(cluster, actor)
       const whole: Target = { ...kindTarget(plural), namespace, name: null, tier }
-      const shows = (resource: Resource, key: ResourceKey) =>
-        (['list', 'get'] as const).some((verb) => may(cluster, actor, verb, targetOf(key, resource)).allowed)
-      const byKey = (resource: Resource) => shows(resource, keyIn(plural, resource))
+      const shows = (resource: Resource) =>
+        (['list', 'get'] as const).some((verb) => judge(verb, targetOf(keyIn(plural, resource), resource)).allowed)
       // Without a tier asked for, those of the tiers that the user may see are shown, be it none.
-      if (isTiered(whole) && tier === null) return { decision: allowed, shows: byKey }
-      const decision = may(cluster, actor, 'list', whole)
+      if (isTiered(whole) && tier === null) return { decision: allowed, shows }
+      const decision = judge('list', whole)
       if (decision.allowed) return { decision, shows: () => true }
-      return { decision: isPartly(cluster, actor, whole) ? allowed : decision, shows: byKey }
+      return { decision: isPartly(cluster, actor, whole) ? allowed : decision, shows }
     },
     logs: (cluster, actor, dataSets) =>
       actor.groups.includes(services) ? allowed : decideLogs(rightsOf(cluster), actor, { cluster: name, dataSets }),
-  }
-
-  /** True when the user may list or get some of it: in some namespace, or some by name. */
-  function isPartly(cluster: ClusterView, actor: Actor, { group, plural, tier }: Target): boolean {
-    const rights = rightsOf(cluster)
-    const resource = tier === null ? plural : `tier.${plural}`
-    if (tier !== null) {
-      const ofTier = { group, plural: 'tiers', namespace: null, name: tier, tier: null }
-      if (!may(cluster, actor, 'get', ofTier).allowed) return false
-    }
-    return (['list', 'get'] as const).some((verb) => rights.allowsSomewhere(actor, { verb, group, resource }))
   }
 }
 
