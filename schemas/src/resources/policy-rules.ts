@@ -98,6 +98,8 @@ const exclusiveWithServices = [
   'nets',
   'notNets',
   'serviceAccounts',
+  'ports',
+  'notPorts',
 ] as const
 
 const servicesInPlace: RuleCheck = (rule, at, report, { direction, global }) => {
@@ -112,11 +114,7 @@ const servicesInPlace: RuleCheck = (rule, at, report, { direction, global }) => 
         'services may stand in the destination of egress rules and the source of ingress rules only',
       )
     }
-    const also = exclusiveWithServices.filter((field) => isGiven(entity[field]))
-    const forbidden =
-      side === 'destination'
-        ? [...also, ...(['ports', 'notPorts'] as const).filter((field) => isGiven(entity[field]))]
-        : also
+    const forbidden = exclusiveWithServices.filter((field) => isGiven(entity[field]))
     if (forbidden.length > 0)
       report.error(place, 'services-alone', `services cannot be combined with ${forbidden.join(', ')}`)
     if (global && !isGiven(entity.services.namespace)) {

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { checkAlertAsks, checkEventQuery } from '../alert-rules.ts'
 import { parseDuration } from '../duration.ts'
 import type { Report } from '../finding.ts'
 import { type Check, calico, defineKind } from '../kind.ts'
@@ -90,6 +91,8 @@ const substitutionsFit: Check = (resource, report) => {
   }
 }
 
+const asksWhatIsThere: Check = (resource, report) => checkAlertAsks(specOf(resource), report)
+
 function listOfFields(resource: Resource, report: Report): void {
   if (typeof specOf(resource).aggregateBy === 'string') {
     report.warning(['spec', 'aggregateBy'], 'aggregate-by-list', 'aggregateBy is a list; read as a list of one')
@@ -116,7 +119,7 @@ export const globalAlert = defineKind({
   apiVersions: calico,
   namespaced: false,
   members: Type.Object({ spec: globalAlertSpec, status: status() }),
-  checks: [metricFits, dataSetGiven, timesFit, substitutionsFit, listOfFields],
+  checks: [metricFits, dataSetGiven, timesFit, substitutionsFit, listOfFields, asksWhatIsThere],
   defaults: completeAlert,
 })
 
@@ -156,6 +159,7 @@ export const alertException = defineKind({
         report.error(['spec', 'endTime'], 'end-before-start', 'endTime must be after startTime')
       }
     },
+    (resource, report) => checkEventQuery((resource.spec as { selector: string }).selector, 'selector', report),
   ],
 })
 
@@ -200,5 +204,6 @@ export const securityEventWebhook = defineKind({
   }),
   checks: [
     (resource, report) => checkVariables((resource.spec as { config: Variable[] }).config, ['spec', 'config'], report),
+    (resource, report) => checkEventQuery((resource.spec as { query: string }).query, 'query', report),
   ],
 })

@@ -1,6 +1,5 @@
 import { MargayError } from '@margay/kit/errors'
 import { builtInTiers, type Problem, type Resource, type ResourceKey } from '@margay/schemas'
-import { alertProblems, eventQueryProblems } from './alert-admission.ts'
 import { builtInNamespaces } from './built-in.ts'
 import type { ClusterView, Outcome } from './plan.ts'
 
@@ -18,8 +17,6 @@ const tieredPlurals = [
   'stagedglobalnetworkpolicies.projectcalico.org',
 ] as const
 const tierPlural = 'tiers.projectcalico.org'
-const alertPlural = 'globalalerts.projectcalico.org'
-const eventQueryPlurals = ['alertexceptions.projectcalico.org', 'securityeventwebhooks.projectcalico.org']
 
 /** `<plural>.<group>` of a key. */
 export const pluralOf = (key: ResourceKey) => key.slice(0, key.indexOf('/'))
@@ -49,8 +46,7 @@ export function viewAfter(cluster: ClusterView, outcomes: readonly Outcome[]): C
 }
 
 /**
- * Checks what one document alone cannot tell: that the tier of a policy exists, that no two tiers share an order, that the
- * query, the fields and the templates of an alert fit its data set (spec 5.1, 5.13, 1.7).
+ * Checks what one document alone cannot tell: that the tier of a policy exists, that no two tiers share an order (spec 5.1, 5.13).
  */
 export function admissionProblems(
   after: ClusterView,
@@ -64,8 +60,6 @@ export function admissionProblems(
     if (tieredPlurals.some((tiered) => tiered === plural))
       found.push(...tierReferenceProblems(document.resource, names))
     if (plural === tierPlural) found.push(...tierProblems(document.resource, tiers))
-    if (plural === alertPlural) found.push(...alertProblems(document.resource))
-    if (eventQueryPlurals.includes(plural)) found.push(...eventQueryProblems(document.resource))
     return found.map((problem) => located(problem, document))
   })
 }
