@@ -18,6 +18,8 @@ export interface FlowUpdate {
   readonly packet: Packet
   /** Rules that decided this direction when the connection started. */
   readonly enforced: readonly TraceEntry[]
+  /** Rules of host endpoints that acted on the way, where they are to be told. */
+  readonly transit?: readonly TraceEntry[]
   /** Service addressed before DNAT. */
   readonly service: ServicePort | null
   /** Tells connections of one 5-tuple apart where ports do not (ICMP echo id); part of what `num_flows` counts. */
@@ -127,7 +129,7 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
 
   /** The event of one connection; connections with equal events but for counters, labels and domains are merged. */
   function eventOf({ update, level, source, destination, pending }: Connection, now: number): FlowEvent {
-    const { packet, service } = update
+    const { packet, service, transit = [] } = update
     return {
       cluster,
       host,
@@ -158,6 +160,7 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
       dest_domains: [],
       enforced_policies: update.enforced.map(formatTrace),
       pending_policies: [...pending.trace],
+      ...(transit.length > 0 ? { transit_policies: transit.map(formatTrace) } : {}),
       bytes_in: 0,
       bytes_out: 0,
       packets_in: 0,
@@ -173,7 +176,7 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
       levels = wanted
     },
     add(update) {
-      const { packet, enforced } = update
+      const { packet, enforced, transit = [] } = update
       const key = [
         update.reporter,
         update.action,
@@ -184,6 +187,7 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
         packet.protocol,
         update.discriminator,
         ...enforced.map(formatTrace),
+        ...transit.map(formatTrace),
       ].join(' ')
       let connection = connections.get(key)
       if (connection === undefined) {

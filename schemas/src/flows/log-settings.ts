@@ -8,6 +8,8 @@ export interface LogSettings extends DnsSettings {
   readonly flowFlushMs: number
   readonly dnsFlushMs: number
   readonly flowLevels: FlowLevels
+  /** Policies of host endpoints that a flow met on its way are told too. */
+  readonly flowTransit: boolean
 }
 
 type Spec = Readonly<Record<string, unknown>>
@@ -30,6 +32,7 @@ export function logSettings(spec: Spec, fallback: { readonly flowFlushMs: number
       allowed: oneOf([0, 1, 2], spec.flowLogsFileAggregationKindForAllowed) ?? defaultFlowLevels.allowed,
       denied: oneOf([0, 1, 2, 3], spec.flowLogsFileAggregationKindForDenied) ?? defaultFlowLevels.denied,
     },
+    flowTransit: spec.flowLogsPolicyScope === 'AllPolicies',
     dnsAggregation: oneOf([0, 1], spec.dnsLogsFileAggregationKind) ?? 1,
     dnsIncludeLabels: spec.dnsLogsFileIncludeLabels !== false,
     dnsLatency: spec.dnsLogsLatency !== false,

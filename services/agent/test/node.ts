@@ -9,11 +9,18 @@ export interface TestNode {
   readonly dir: string
   readonly pods: readonly TestPod[]
   /** A machine outside, on a wire to the node: where it is, and the node's end of the wire. */
-  readonly outside: { readonly netns: string; readonly ip: string; readonly ip6: string }
-  readonly uplink: { readonly interfaceName: string; readonly ip: string; readonly ip6: string }
+  readonly outside: TestWire['outside']
+  readonly uplink: TestWire['uplink']
+  /** Another, which reaches the first through the node. */
+  readonly further: TestWire
   /** Runs a command inside the node. Throws when it fails. */
   run(...command: string[]): string
   remove(): void
+}
+
+export interface TestWire {
+  readonly outside: { readonly netns: string; readonly ip: string; readonly ip6: string }
+  readonly uplink: { readonly interfaceName: string; readonly ip: string; readonly ip6: string }
 }
 
 export interface TestPod {
@@ -54,8 +61,13 @@ export function createTestNode(podCount: number): TestNode {
       ip6: `fd77::${number}`,
     }
   })
-  const outside = { netns: `${id}-out`, ip: '10.78.0.2', ip6: 'fd78::2' }
-  const uplink = { interfaceName: 'wire0', ip: '10.78.0.1', ip6: 'fd78::1' }
+  const wires = [78, 79].map(
+    (net, index): TestWire => ({
+      outside: { netns: `${id}-out${index}`, ip: `10.${net}.0.2`, ip6: `fd${net}::2` },
+      uplink: { interfaceName: `wire${index}`, ip: `10.${net}.0.1`, ip6: `fd${net}::1` },
+    }),
+  )
+  const [{ outside, uplink }, further] = wires as [TestWire, TestWire]
   const dir = mkdtempSync(join(tmpdir(), 'margay-agent-'))
   const node: TestNode = {
     netns,
@@ -63,22 +75,26 @@ export function createTestNode(podCount: number): TestNode {
     pods,
     outside,
     uplink,
+    further,
     run: (...command) => must(['ip', 'netns', 'exec', netns, ...command]),
     remove() {
-      for (const name of [...pods.map((p) => p.netns), outside.netns, netns]) spawnSync('ip', ['netns', 'del', name])
+      for (const name of [...pods.map((p) => p.netns), ...wires.map((wire) => wire.outside.netns), netns])
+        spawnSync('ip', ['netns', 'del', name])
       rmSync(dir, { recursive: true, force: true })
     },
   }
   try {
     must(['ip', 'netns', 'add', netns])
-    must(['ip', 'netns', 'add', outside.netns])
-    const batch = [
-      'link set lo up',
-      `link add ${uplink.interfaceName} type veth peer name eth0 netns ${outside.netns}`,
-      `addr add ${uplink.ip}/24 dev ${uplink.interfaceName}`,
-      `addr add ${uplink.ip6}/64 dev ${uplink.interfaceName} nodad`,
-      `link set ${uplink.interfaceName} up`,
-    ]
+    const batch = ['link set lo up']
+    for (const { outside: end, uplink: near } of wires) {
+      must(['ip', 'netns', 'add', end.netns])
+      batch.push(
+        `link add ${near.interfaceName} type veth peer name eth0 netns ${end.netns}`,
+        `addr add ${near.ip}/24 dev ${near.interfaceName}`,
+        `addr add ${near.ip6}/64 dev ${near.interfaceName} nodad`,
+        `link set ${near.interfaceName} up`,
+      )
+    }
     for (const { netns: pod, interfaceName, ip, ip6 } of pods) {
       must(['ip', 'netns', 'add', pod])
       batch.push(
@@ -91,18 +107,17 @@ export function createTestNode(podCount: number): TestNode {
       )
     }
     must(['ip', '-n', netns, '-batch', '-'], `${batch.join('\n')}\n`)
-    must(
-      ['ip', '-n', outside.netns, '-batch', '-'],
-      [
+    for (const { outside: end, uplink: near } of wires) {
+      const lines = [
         'link set lo up',
-        `addr add ${outside.ip}/24 dev eth0`,
-        `addr add ${outside.ip6}/64 dev eth0 nodad`,
+        `addr add ${end.ip}/24 dev eth0`,
+        `addr add ${end.ip6}/64 dev eth0 nodad`,
         'link set eth0 up',
-        `route add default via ${uplink.ip}`,
-        `route add default via ${uplink.ip6}`,
-        '',
-      ].join('\n'),
-    )
+        `route add default via ${near.ip}`,
+        `route add default via ${near.ip6}`,
+      ]
+      must(['ip', '-n', end.netns, '-batch', '-'], `${lines.join('\n')}\n`)
+    }
     node.run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
     for (const { netns: pod, ip, ip6 } of pods) {
       const lines = [

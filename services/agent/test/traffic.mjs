@@ -3,6 +3,7 @@
 //   stream ADDRESS PORT               sends over TCP and UDP until standard input ends; prints how many went out and came back
 //   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
 //   ping ADDRESS                      sends one echo request and ends when it is answered; with 124 when it cannot be sent
+//   fire                              sends the first packet of each connection that a line of JSON on standard input names
 //   lookup SERVER NAME...             asks for A records and prints the response codes
 import dgram from 'node:dgram'
 import { once } from 'node:events'
@@ -76,30 +77,61 @@ if (verb === 'hold') {
   readline.createInterface(process.stdin).on('line', (line) => tcp.write(`${line}\n`))
 }
 
-if (verb === 'ping') {
-  const isV6 = net.isIPv6(rest[0])
+/** A raw socket that sends echo requests; `send` gives false when the request cannot be sent. */
+function echoes(to) {
+  const isV6 = net.isIPv6(to)
   const libc = koffi.load('libc.so.6')
   const call = (declaration) => libc.func(declaration)
   const [family, protocol, request, reply] = isV6 ? [10, 58, 128, 129] : [2, 1, 8, 0]
   const fd = call('int socket(int, int, int)')(family, 3, protocol)
   const address = Buffer.alloc(isV6 ? 28 : 16)
   address.writeUInt16LE(family, 0)
-  call('int inet_pton(int, const char *, void *)')(family, rest[0], address.subarray(isV6 ? 8 : 4))
-  const echo = Buffer.alloc(16)
-  echo[0] = request
-  echo.writeUInt16BE(process.pid & 0xffff, 4)
-  // The sum of all words, with its carry; the kernel makes that of ICMPv6.
-  const sum = (request << 8) + (process.pid & 0xffff)
-  if (!isV6) echo.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2)
-  const send = call('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)')
-  if (send(fd, echo, echo.length, 0, address, address.length) < 0) process.exit(124)
+  call('int inet_pton(int, const char *, void *)')(family, to, address.subarray(isV6 ? 8 : 4))
+  const sendto = call('int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)')
   const receive = call('int64_t recv(int, void *, size_t, int)')
-  const answer = Buffer.alloc(2048)
-  let message = answer
-  do {
-    receive(fd, answer, answer.length, 0)
-    message = isV6 ? answer : answer.subarray((answer[0] & 0xf) * 4)
-  } while (message[0] !== reply || message.readUInt16BE(4) !== (process.pid & 0xffff))
+  return {
+    send(id) {
+      const echo = Buffer.alloc(16)
+      echo[0] = request
+      echo.writeUInt16BE(id, 4)
+      // The sum of all words, with its carry; the kernel makes that of ICMPv6.
+      const sum = (request << 8) + id
+      if (!isV6) echo.writeUInt16BE(~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2)
+      return sendto(fd, echo, echo.length, 0, address, address.length) >= 0
+    },
+    await(id) {
+      const answer = Buffer.alloc(2048)
+      let message = answer
+      do {
+        receive(fd, answer, answer.length, 0)
+        message = isV6 ? answer : answer.subarray((answer[0] & 0xf) * 4)
+      } while (message[0] !== reply || message.readUInt16BE(4) !== id)
+    },
+  }
+}
+
+if (verb === 'ping') {
+  const socket = echoes(rest[0])
+  const id = process.pid & 0xffff
+  if (!socket.send(id)) process.exit(124)
+  socket.await(id)
+}
+
+if (verb === 'fire') {
+  for await (const line of readline.createInterface(process.stdin)) {
+    const { to, protocol, port, sourcePort } = JSON.parse(line)
+    if (protocol === 'icmp') echoes(to).send(sourcePort)
+    else if (protocol === 'udp') {
+      const udp = dgram.createSocket(net.isIPv6(to) ? 'udp6' : 'udp4').bind(sourcePort)
+      await once(udp, 'listening')
+      udp.on('error', () => {})
+      udp.send('shot', port, to, () => {})
+    } else net.connect({ host: to, port, localPort: sourcePort }).on('error', () => {})
+    // A burst would fill the queue of packets that wait for one neighbour's address.
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await new Promise((resolve) => setTimeout(resolve, 250))
+  process.exit(0)
 }
 
 if (verb === 'lookup') {

@@ -1,6 +1,6 @@
-import type { Verdict } from '@margay/schemas'
+import type { Stage, Verdict } from '@margay/schemas'
 import type { Tuple } from '../netlink/conntrack.ts'
-import { actionOfPrefix } from '../nftables/names.ts'
+import { actionOfPrefix, stageOfPrefix } from '../nftables/names.ts'
 import { type IpPacket, tupleKey } from './ip-packet.ts'
 
 /**
@@ -11,6 +11,8 @@ import { type IpPacket, tupleKey } from './ip-packet.ts'
 /** The verdict on one or several packets of a connection in one direction, with the log prefixes that led to it. */
 export interface Judged {
   readonly direction: 'ingress' | 'egress'
+  /** Before DNAT and when forwarding, only the step that decided is told; the tuple is the one that was judged. */
+  readonly stage: Stage
   readonly tuple: Tuple
   readonly verdict: Verdict
   readonly prefixes: readonly string[]
@@ -75,9 +77,12 @@ export function createAssembly(): Assembly {
         if (noted.length < notedLimit) noted.push({ tuple: packet.tuple, prefix })
         return
       }
-      const key = `${direction} ${tupleKey(packet.tuple)}`
+      const stage = stageOfPrefix(prefix)
+      const key = `${direction} ${stage} ${tupleKey(packet.tuple)}`
       const steps = unfinished.get(key)
       if (action === 'pass') {
+        // What a host endpoint passes may be translated before the next step: it is not known again.
+        if (stage !== 'normal') return
         // The same step twice: the end of the packet before was lost, and this is another packet.
         if (steps === undefined || steps.includes(prefix)) {
           if (unfinished.size >= unfinishedLimit) unfinished.delete(unfinished.keys().next().value as string)
@@ -92,6 +97,7 @@ export function createAssembly(): Assembly {
       if (known === undefined) {
         judged.set(trace, {
           direction,
+          stage,
           tuple: packet.tuple,
           verdict: action,
           prefixes,

@@ -4,7 +4,7 @@ import type { RuleHit } from '../nftables/names.ts'
 import type { Judged } from './assembly.ts'
 import { tupleKey } from './ip-packet.ts'
 import { countersOf, type End, type Subject, subjectOf } from './subject.ts'
-import { traceOf } from './trace.ts'
+import { presentTrace, traceOf } from './trace.ts'
 
 /**
  * Connections as the log tells them, until the connection table shows them. Denied packets never get there, so they are told from here,
@@ -14,6 +14,8 @@ import { traceOf } from './trace.ts'
 export interface Attempts {
   /** Takes a verdict; `service` is what the connection is known to have addressed. */
   judged(judged: Judged, service: ServicePort | null): void
+  /** Takes the Deny of a host endpoint on the way; the end at this node tells of it. */
+  stopped(judged: Judged, end: End): void
   /** The rules that allowed an end, for the connection that the table now shows; null when the log has not told any. */
   claim(tuple: Tuple, end: End): { readonly enforced: readonly TraceEntry[]; readonly started: boolean } | null
   has(tuple: Tuple): boolean
@@ -34,15 +36,21 @@ export interface AttemptsDeps {
 interface Seen {
   readonly verdict: Verdict
   readonly enforced: readonly TraceEntry[]
+  /** Rules of the host endpoint that denied it on the way. */
+  readonly transit: readonly TraceEntry[]
+  /** Allowed before DNAT: if no connection claims it, it went elsewhere, and other ends tell. */
+  readonly isEarly: boolean
   packets: number
   bytes: number
   started: boolean
 }
 
+const unseen = { transit: [], isEarly: false, packets: 0, bytes: 0, started: false } as const
+
 interface Attempt {
   readonly subject: Subject
   service: ServicePort | null
-  readonly ends: { src: Seen | null; dst: Seen | null }
+  ends: { src: Seen | null; dst: Seen | null }
   /** Readings of the table made when it was last heard of. */
   heard: number
 }
@@ -65,6 +73,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       reporter: end,
       action: seen.verdict,
       enforced: seen.enforced,
+      ...(seen.transit.length > 0 ? { transit: seen.transit } : {}),
       service: attempt.service,
       ...countersOf(end, seen, { packets: 0, bytes: 0 }),
       started: count,
@@ -75,7 +84,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     seen.bytes = 0
   }
 
-  function attemptOf(tuple: Tuple): Attempt {
+  function attemptOf({ tuple, addressed }: Judged): Attempt {
     const key = tupleKey(tuple)
     let attempt = attempts.get(key)
     if (attempt === undefined) {
@@ -83,7 +92,12 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
         const [oldest, first] = attempts.entries().next().value as [string, Attempt]
         forget(oldest, first)
       }
-      attempt = { subject: subjectOf(model, tuple), service: null, ends: { src: null, dst: null }, heard: readings }
+      attempt = {
+        subject: subjectOf(model, tuple, addressed),
+        service: null,
+        ends: { src: null, dst: null },
+        heard: readings,
+      }
       attempts.set(key, attempt)
     }
     attempt.heard = readings
@@ -94,7 +108,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
     attempts.delete(key)
     for (const end of ['src', 'dst'] as const) {
       const seen = attempt.ends[end]
-      if (seen?.verdict === 'allow' && seen.packets > 0) tell(attempt, end, seen)
+      if (seen?.verdict === 'allow' && !seen.isEarly && seen.packets > 0) tell(attempt, end, seen)
     }
   }
 
@@ -105,21 +119,41 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
   return {
     judged(judged, service) {
       const { direction, verdict } = judged
-      const attempt = attemptOf(judged.tuple)
+      const attempt = attemptOf(judged)
       attempt.service = addressedService(judged) ?? service ?? attempt.service
       const end: End = direction === 'egress' ? 'src' : 'dst'
       const enforced = traceOf(judged.prefixes.map(deps.hit), verdict, direction, attempt.subject.packet, model)
       const before = attempt.ends[end]
+      // It was stopped on the way, which has been told.
+      if (before !== null && before.transit.length > 0 && verdict === 'allow') return
       const seen: Seen =
         before !== null && before.verdict === verdict && sameTrace(before.enforced, enforced)
           ? before
-          : { verdict, enforced, packets: 0, bytes: 0, started: false }
+          : { ...unseen, verdict, enforced, isEarly: judged.stage === 'pre-dnat' }
       seen.packets += judged.packets
       seen.bytes += judged.bytes
       attempt.ends[end] = seen
       if (verdict === 'deny') tell(attempt, end, seen)
       const { src, dst } = attempt.ends
       if (dst?.verdict === 'deny' && src?.verdict === 'allow' && src.packets > 0) tell(attempt, 'src', src)
+    },
+    stopped(judged, end) {
+      const attempt = attemptOf(judged)
+      const { packet } = attempt.subject
+      const transit = traceOf(judged.prefixes.map(deps.hit), 'deny', judged.direction, packet, model)
+      // Where packets leave, the end itself has let them out or in before; what the log says of that may come later.
+      const enforced =
+        judged.direction === 'egress' ? presentTrace(model, packet, end === 'src' ? 'egress' : 'ingress') : []
+      const before = attempt.ends[end]
+      const seen: Seen =
+        before?.verdict === 'deny' && sameTrace(before.transit, transit)
+          ? before
+          : { ...unseen, verdict: 'deny', enforced, transit }
+      seen.packets += judged.packets
+      seen.bytes += judged.bytes
+      // What the other end allowed at this node never left it.
+      attempt.ends = end === 'src' ? { src: seen, dst: null } : { src: null, dst: seen }
+      tell(attempt, end, seen)
     },
     claim(tuple, end) {
       const key = tupleKey(tuple)

@@ -21,6 +21,7 @@ import { createNodeModel } from '../node/node-model.ts'
 import type { Noted } from './assembly.ts'
 import { createConnections } from './connections.ts'
 import type { Outbox } from './outbox.ts'
+import { transitTrace } from './trace.ts'
 
 /** Turns what the kernel tells about packets into flow and DNS events. */
 export interface Collector extends Component {
@@ -88,7 +89,7 @@ export function createCollector(
     extent: () => hosts().extent,
     emit(update) {
       updates.inc({ reporter: update.reporter, action: update.action })
-      flows.add(withNames(update))
+      flows.add(withTransit(withNames(update)))
     },
   })
 
@@ -99,6 +100,13 @@ export function createCollector(
     const domains = deps.dns.names.forClient(sourceIp, destinationIp)
     if (domains.length === 0) return update
     return { ...update, domains, packet: { ...update.packet, domains: deps.dns.names.all(destinationIp) } }
+  }
+
+  /** Adds what host endpoints on the way have to say, where that is asked for; what they denied is known already. */
+  function withTransit({ transit, ...update }: FlowUpdate): FlowUpdate {
+    if (!settings().flowTransit) return update
+    const direction = update.reporter === 'src' ? 'egress' : 'ingress'
+    return { ...update, transit: transit ?? transitTrace(model, update.packet, direction) }
   }
 
   function localEndpoint(ip: string): Endpoint | null {

@@ -1,6 +1,6 @@
 import { type Endpoint, hasPorts, type ServicePort, type TraceEntry } from '@margay/schemas'
 import { type ConntrackEntry, type Tuple, tcpTimeWait } from '../netlink/conntrack.ts'
-import type { Judged } from './assembly.ts'
+import type { Addressed, Judged } from './assembly.ts'
 import { type AttemptsDeps, createAttempts } from './attempts.ts'
 import { tupleKey } from './ip-packet.ts'
 import { countersOf, type End, type Subject, subjectOf } from './subject.ts'
@@ -81,6 +81,12 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     return !isWorkload || (end === 'dst' && model.endpointToHostAction(endpoint.node) === 'return')
   }
 
+  /** The end that is a workload of this node. */
+  function endAt({ source, destination }: Tuple): End | null {
+    if (deps.local(source)?.kind === 'wep') return 'src'
+    return deps.local(destination)?.kind === 'wep' ? 'dst' : null
+  }
+
   /** Begins to follow a connection; null when no end of it is an endpoint of this node. */
   function follow(entry: ConntrackEntry): Followed | null {
     const tuple = afterNat(entry)
@@ -92,7 +98,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     const { destination, destinationPort, protocol } = entry.original
     const connection: Followed = {
       tuple,
-      subject: subjectOf(model, tuple),
+      subject: subjectOf(model, tuple, addressedOf(entry)),
       service: hasPorts(protocol) ? model.service(destination, destinationPort, protocol) : null,
       ends,
       last: null,
@@ -209,6 +215,12 @@ export function createConnections(deps: ConnectionsDeps): Connections {
 
   return {
     judged(judged) {
+      const { stage, direction, verdict, tuple } = judged
+      if (stage === 'forward' || (stage === 'pre-dnat' && !deps.isHost(tuple.destination))) {
+        // What a host endpoint lets pass has an end elsewhere, which tells of it.
+        if (verdict === 'deny') attempts.stopped(judged, endAt(tuple) ?? (direction === 'ingress' ? 'dst' : 'src'))
+        return
+      }
       const connection = byTuple.get(tupleKey(judged.tuple))
       if (judged.verdict === 'deny')
         for (const end of connection?.ends ?? []) {
@@ -248,6 +260,13 @@ const directionOf = (end: End) => (end === 'src' ? 'egress' : 'ingress')
 
 /** A TCP connection counts as ended from TIME_WAIT on, others when the kernel forgets them. */
 const isOver = ({ tcpState }: ConntrackEntry) => (tcpState ?? 0) >= tcpTimeWait
+
+/** What the client addressed, if DNAT has changed it. */
+function addressedOf({ original, reply }: ConntrackEntry): Addressed | null {
+  const { protocol, destination, destinationPort } = original
+  if (!hasPorts(protocol) || (destination === reply.source && destinationPort === reply.sourcePort)) return null
+  return { ip: destination, port: destinationPort }
+}
 
 /** The connection after DNAT, as the rules saw it. */
 function afterNat({ original, reply }: ConntrackEntry): Tuple {

@@ -1,5 +1,6 @@
 import { type FlowUpdate, hasPorts, type PolicyModel } from '@margay/schemas'
 import type { Tuple } from '../netlink/conntrack.ts'
+import type { Addressed } from './assembly.ts'
 import { packetOf } from './trace.ts'
 
 /** The end of a connection that reports it: its source (egress rules) or its destination (ingress rules). */
@@ -9,9 +10,9 @@ export type End = FlowUpdate['reporter']
 export type Subject = Pick<FlowUpdate, 'packet' | 'discriminator'> &
   Required<Pick<FlowUpdate, 'source' | 'destination'>>
 
-/** The connection as policy sees it, with the names of both ends. */
-export function subjectOf(model: PolicyModel, tuple: Tuple): Subject {
-  const packet = packetOf(tuple)
+/** The connection as policy sees it, with what the client addressed if DNAT has changed it, and the names of both ends. */
+export function subjectOf(model: PolicyModel, tuple: Tuple, addressed: Addressed | null): Subject {
+  const packet = packetOf(tuple, addressed)
   return {
     packet,
     ...(hasPorts(tuple.protocol) ? {} : { discriminator: tuple.sourcePort }),

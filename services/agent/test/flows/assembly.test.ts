@@ -28,6 +28,17 @@ test('steps of one packet become one trace, ended by the verdict', () => {
   expect(assembly.take().judged).toEqual([])
 })
 
+test('what host endpoints say before DNAT and when forwarding is no part of the trace of an end', () => {
+  const assembly = createAssembly()
+  for (const prefix of ['PPIN0|a', 'PPIF0|b', 'PPI0|c', 'APIF1|b', 'API0|d', 'DPIN1|a'])
+    assembly.add('ingress', prefix, packet(1))
+  expect(assembly.take().judged.map((j) => [j.stage, j.verdict, j.prefixes])).toEqual([
+    ['forward', 'allow', ['APIF1|b']],
+    ['normal', 'allow', ['PPI0|c', 'API0|d']],
+    ['pre-dnat', 'deny', ['DPIN1|a']],
+  ])
+})
+
 test('equal traces of one connection are counted together', () => {
   const assembly = createAssembly()
   for (let i = 0; i < 3; i += 1) {

@@ -36,15 +36,22 @@ const model = clusterOf(
 
 const allowEgress: RuleHit = {
   direction: 'egress',
+  stage: 'normal',
   action: 'allow',
   ref: { kind: 'profile', tier: '__PROFILE__', namespace: null, name: 'kns.shop' },
   ruleIndex: 0,
 }
 const webRef = { kind: 'gnp', tier: 'default', namespace: null, name: 'web' } as const
+const doorRef = { kind: 'gnp', tier: 'default', namespace: null, name: 'door' } as const
+const wireRef = { kind: 'gnp', tier: 'default', namespace: null, name: 'wire' } as const
 const table: Record<string, RuleHit> = {
   'ARE0|kns.shop': allowEgress,
-  'API0|web': { direction: 'ingress', action: 'allow', ref: webRef, ruleIndex: 0 },
-  'DPIx|web': { direction: 'ingress', action: 'deny', ref: webRef, ruleIndex: -1 },
+  'API0|web': { direction: 'ingress', stage: 'normal', action: 'allow', ref: webRef, ruleIndex: 0 },
+  'DPIx|web': { direction: 'ingress', stage: 'normal', action: 'deny', ref: webRef, ruleIndex: -1 },
+  'APIN0|door': { direction: 'ingress', stage: 'pre-dnat', action: 'allow', ref: doorRef, ruleIndex: 0 },
+  'DPIN1|door': { direction: 'ingress', stage: 'pre-dnat', action: 'deny', ref: doorRef, ruleIndex: 1 },
+  'APIF0|wire': { direction: 'ingress', stage: 'forward', action: 'allow', ref: wireRef, ruleIndex: 0 },
+  'DPEF0|wire': { direction: 'egress', stage: 'forward', action: 'deny', ref: wireRef, ruleIndex: 0 },
 }
 
 function harness() {
@@ -77,6 +84,7 @@ function judged(prefix: string, over: Partial<Judged> = {}): Judged {
   const hit = table[prefix] as RuleHit
   return {
     direction: hit.direction,
+    stage: hit.stage,
     tuple: tuple(),
     verdict: hit.action === 'deny' ? 'deny' : 'allow',
     prefixes: [prefix],
@@ -168,6 +176,45 @@ test('a denied connection tells the service that was addressed', () => {
     ['dst', 'web'],
     ['src', 'web'],
   ])
+})
+
+test('what a host endpoint denies before DNAT is told of the address that was sent to; what it lets in, by the end where it goes', () => {
+  const { connections, updates } = harness()
+  const client = { source: '203.0.113.5', sourcePort: 40000 }
+  const door = tuple({ ...client, destination: '10.0.0.254', destinationPort: 30080 })
+  connections.judged(judged('DPIN1|door', { tuple: door }))
+  expect(updates.map((u) => [short(u), u.packet.destinationIp, u.packet.destinationPort])).toEqual([
+    ['dst deny out 0/0 in 1/60 started 1 completed 1', '10.0.0.254', 30080],
+  ])
+  expect(updates[0]?.enforced.map(formatTrace)).toEqual(['0|default|default.door|deny|1'])
+  const next = { ...door, sourcePort: 40001 }
+  const web = tuple({ ...client, sourcePort: 40001 })
+  connections.judged(judged('APIN0|door', { tuple: next }))
+  connections.judged(judged('API0|web', { tuple: web }))
+  connections.dumped([entry(1, { original: next }, web)], true)
+  for (let i = 0; i < 5; i += 1) connections.dumped([entry(1, { original: next }, web)], true)
+  expect(updates.slice(1).map((u) => [u.reporter, u.action, u.packet.destinationIp, u.packet.addressed])).toEqual([
+    ['dst', 'allow', '10.0.0.2', { ip: '10.0.0.254', port: 30080 }],
+  ])
+})
+
+test('what a host endpoint denies on the way is told by the end at this node, whatever the log says first', () => {
+  const out = tuple({ destination: '203.0.113.5' })
+  for (const prefixes of [
+    ['ARE0|kns.shop', 'DPEF0|wire'],
+    ['DPEF0|wire', 'ARE0|kns.shop'],
+  ]) {
+    const { connections, updates } = harness()
+    for (const prefix of prefixes) connections.judged(judged(prefix, { tuple: out }))
+    for (let i = 0; i < 5; i += 1) connections.dumped([], true)
+    expect(updates.map(short)).toEqual(['src deny out 1/60 in 0/0 started 1 completed 1'])
+    expect(updates[0]?.enforced.map(formatTrace)).toEqual(['0|__PROFILE__|__PROFILE__.kns.shop|allow|0'])
+    expect(updates[0]?.transit?.map(formatTrace)).toEqual(['0|default|default.wire|deny|0'])
+  }
+  const { connections, updates } = harness()
+  connections.judged(judged('APIF0|wire', { tuple: tuple({ source: '203.0.113.5' }) }))
+  for (let i = 0; i < 5; i += 1) connections.dumped([], true)
+  expect(updates).toEqual([])
 })
 
 test('an allowed connection that was dropped elsewhere is told from the log once it is sure', () => {
