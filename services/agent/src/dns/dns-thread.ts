@@ -15,8 +15,8 @@ export interface DnsThread {
     request: DistributiveOmit<Extract<DnsThreadRequest, { id: number }>, 'id'>,
     answer: Answer,
   ): Promise<Extract<DnsThreadReport, { type: Answer }>>
-  /** Times that the thread changed the kernel's tables; null while it is doing so. */
-  transactions(): number | null
+  /** Times that the thread changed the kernel's tables; not `isOver` while it is doing so. */
+  transactions(): { readonly count: number; readonly isOver: boolean }
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
@@ -99,6 +99,6 @@ export function createDnsThread(
         post({ ...request, id } as DnsThreadRequest)
       })
     },
-    transactions: () => (Atomics.load(cells, 0) === 0 ? Atomics.load(cells, 1) : null),
+    transactions: () => ({ isOver: Atomics.load(cells, 0) === 0, count: Atomics.load(cells, 1) }),
   }
 }

@@ -121,7 +121,7 @@ test('records are told as zone files write them', () => {
   const name = 'r.example'
   const bytes = encode({
     type: 'response',
-    questions: [{ type: 'ANY', name }],
+    questions: [{ type: 'A', name }],
     answers: [
       { type: 'MX', name, data: { preference: 10, exchange: 'mail.r.example' } },
       { type: 'SRV', name, data: { priority: 1, weight: 2, port: 53, target: 'srv.r.example' } },
