@@ -74,8 +74,9 @@ function judgeStage(model: PolicyModel, asking: Asking): Verdict | null {
   const { endpoint, direction, stage, mode, packet, trace } = asking
   const tiers = scopeOf(model, endpoint, direction, stage)[mode]
   walk: for (const { tier, policies } of tiers) {
-    for (const { ref, staged, [direction]: rules } of policies) {
-      const rule = firstDecisive(model, rules, packet)
+    for (const policy of policies) {
+      const { ref, staged } = policy
+      const rule = firstDecisive(model, direction === 'ingress' ? policy.ingress : policy.egress, packet)
       if (rule === null) continue
       const action = rule.action as TraceEntry['action']
       trace.push({ index: trace.length, ref, staged, action, ruleIndex: rule.index })
