@@ -83,24 +83,16 @@ export function createCollector(
 
   const connections = createConnections({
     model,
+    names: deps.dns.names,
     hit: deps.hit,
     local: localEndpoint,
     isHost,
     extent: () => hosts().extent,
     emit(update) {
       updates.inc({ reporter: update.reporter, action: update.action })
-      flows.add(withTransit(withNames(update)))
+      flows.add(withTransit(update))
     },
   })
-
-  /** Adds the names that DNS gave a destination that is no endpoint: rules judge by all of them, whoever asked. */
-  function withNames(update: FlowUpdate): FlowUpdate {
-    if (update.reporter !== 'src' || update.destination?.endpoint) return update
-    const { sourceIp, destinationIp } = update.packet
-    const domains = deps.dns.names.forClient(sourceIp, destinationIp)
-    if (domains.length === 0) return update
-    return { ...update, domains, packet: { ...update.packet, domains: deps.dns.names.all(destinationIp) } }
-  }
 
   /** Adds what host endpoints on the way have to say, where that is asked for; what they denied is known already. */
   function withTransit({ transit, ...update }: FlowUpdate): FlowUpdate {
@@ -119,6 +111,7 @@ export function createCollector(
     if (report.type === 'logged') {
       packets.inc({ result: 'read' }, report.packets - report.malformed)
       packets.inc({ result: 'malformed' }, report.malformed)
+      packets.inc({ result: 'lost' }, report.lost)
       overruns.inc({ source: 'log' }, report.overruns)
       for (const judged of report.judged) connections.judged(judged)
       for (const noted of report.noted) tellNoted(noted)

@@ -1,8 +1,10 @@
+import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { MargayError } from '@margay/kit/errors'
+import { wakeUp } from './wake.ts'
 import type { WorkerOptions, WorkerReport, WorkerRequest } from './worker-protocol.ts'
 
 /** A thread that reads kernel events, as the main thread sees it. */
@@ -37,14 +39,22 @@ export function createKernelThread(
   deps: { readonly report: (report: WorkerReport) => void; readonly died: (error: Error) => void },
 ): KernelThread {
   let worker: Worker | undefined
+  let wakeFd: number | null = null
   let stopping = false
   let nextId = 1
   const waiting = new Map<number, { resolve: (report: never) => void; reject: (error: Error) => void }>()
 
   function ended(error: Error): void {
     worker = undefined
+    // From now on the descriptor may be anybody's.
+    wakeFd = null
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
+  }
+
+  function post(request: WorkerRequest): void {
+    worker?.postMessage(request)
+    if (wakeFd !== null) writeSync(wakeFd, wakeUp)
   }
 
   return {
@@ -53,15 +63,15 @@ export function createKernelThread(
         stopping = false
         const thread = startWorker(name, options)
         worker = thread
-        let isReady = false
         const fail = (error: Error) => {
+          const wasReady = wakeFd !== null
           ended(error)
-          if (!isReady) reject(error)
+          if (!wasReady) reject(error)
           else if (!stopping) deps.died(error)
         }
         thread.on('message', (message: WorkerReport) => {
           if (message.type === 'ready') {
-            isReady = true
+            wakeFd = message.wakeFd
             resolve()
           }
           if (message.type === 'failed') return fail(new MargayError(message.code, message.message))
@@ -81,17 +91,17 @@ export function createKernelThread(
       if (thread === undefined) return
       stopping = true
       const gone = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
-      thread.postMessage({ type: 'stop' } satisfies WorkerRequest)
+      post({ type: 'stop' })
+      wakeFd = null
       await gone
     },
     ask(type) {
-      const thread = worker
-      if (thread === undefined)
+      if (worker === undefined)
         return Promise.reject(new MargayError('AGENT_WORKER_DIED', `the ${name} thread is not running`))
       const id = nextId++
       return new Promise((resolve, reject) => {
         waiting.set(id, { resolve, reject })
-        thread.postMessage({ type, id } satisfies WorkerRequest)
+        post({ type, id })
       })
     },
   }

@@ -19,7 +19,12 @@ export type WorkerRequest =
 
 /** What a thread tells, asked or not. */
 export type WorkerReport =
-  | { readonly type: 'ready'; readonly largeBuffer: boolean }
+  | {
+      readonly type: 'ready'
+      readonly largeBuffer: boolean
+      /** Where the main thread writes `wakeUp` after a request. */
+      readonly wakeFd: number
+    }
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
   | { readonly type: 'synced'; readonly id: number }
   | {
@@ -28,6 +33,8 @@ export type WorkerReport =
       readonly noted: readonly Noted[]
       readonly packets: number
       readonly malformed: number
+      /** Packets that the kernel logged and could not hand over, by the gaps in their numbers. */
+      readonly lost: number
       readonly overruns: number
     }
   | { readonly type: 'ended'; readonly entries: readonly ConntrackEntry[]; readonly overruns: number }

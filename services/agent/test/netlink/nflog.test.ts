@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseIpPacket } from '../../src/flows/ip-packet.ts'
 import { decodeMessages } from '../../src/netlink/message.ts'
-import { bindGroup, decodePacket, encodePacket } from '../../src/netlink/nflog.ts'
+import { bindGroup, createGapCounter, decodePacket, encodePacket } from '../../src/netlink/nflog.ts'
 
 /** What the kernel told of a TCP SYN that a rule logged. */
 const captured =
@@ -17,8 +17,15 @@ test('binding a group asks for the group, whole packets up to the limit, and qui
 })
 
 test('a logged packet gives its group, prefix and bytes', () => {
-  const [message] = [...decodeMessages(encodePacket({ group: 1, prefix: 'API0|t', payload: Buffer.from('abc') }))]
-  expect(decodePacket(message?.payload as Buffer)).toEqual({ group: 1, prefix: 'API0|t', payload: Buffer.from('abc') })
+  const [message] = [
+    ...decodeMessages(encodePacket({ group: 1, prefix: 'API0|t', payload: Buffer.from('abc'), sequence: 7 })),
+  ]
+  expect(decodePacket(message?.payload as Buffer)).toEqual({
+    group: 1,
+    prefix: 'API0|t',
+    payload: Buffer.from('abc'),
+    sequence: 7,
+  })
 })
 
 test('a message without payload is refused', () => {
@@ -33,4 +40,13 @@ test('a packet as the kernel sent it (Linux 6.18) is read', () => {
     tuple: { source: '127.0.0.1', destination: '127.0.0.1', protocol: 6, destinationPort: 99 },
     length: 60,
   })
+})
+
+test('packets that were lost are counted by the gaps in the numbers of each group, beyond the last number too', () => {
+  const gaps = createGapCounter()
+  const lost = (group: number, ...numbers: (number | null)[]) =>
+    numbers.map((sequence) => gaps.count({ group, sequence }))
+  expect(lost(1, 5, 6, 9)).toEqual([0, 0, 2])
+  expect(lost(2, 0xffff_fffe, 1, null, 2)).toEqual([0, 2, 0, 0])
+  expect(lost(1, 10)).toEqual([0])
 })
