@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { configReference, environmentExample } from './config.ts'
+import { conformanceReference } from './conformance.ts'
 import { errorReference } from './errors.ts'
 import { eventReference } from './events.ts'
 import { lintReference } from './lint.ts'
@@ -10,6 +11,7 @@ export const references: Readonly<Record<string, () => string>> = {
   'services/kit/CONFIG.md': configReference,
   '.env.example': environmentExample,
   'schemas/EVENTS.md': eventReference,
+  'schemas/test/conformance/README.md': conformanceReference,
   'schemas/LINT.md': lintReference,
   'services/ERRORS.md': errorReference,
 }

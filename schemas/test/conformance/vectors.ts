@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import type { Conformance } from '../../src/conformance/answer.ts'
 
@@ -287,4 +288,10 @@ export function difference(actual: unknown, expected: unknown, at = ''): string 
   return Object.is(actual ?? null, expected)
     ? null
     : `${at}: ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`
+}
+
+// Run as a program with the name of a conformance interface, it writes that interface's vectors as `margay eval` reads them.
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const { ask, id, request, expected } of readVectors())
+    if (ask === process.argv[2]) process.stdout.write(`${JSON.stringify({ id, ...request, expected })}\n`)
 }

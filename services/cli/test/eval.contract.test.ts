@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { difference, readVectors } from '../../../schemas/test/conformance/vectors.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
@@ -44,6 +45,19 @@ test('answers come in the order of the vectors; a bad line is answered like the 
     { id: 4, valid: false, error: 'selector must be text' },
   ])
   expect(code).toBe(0)
+})
+
+test('vectors of the repository are answered by the process as by the functions behind it', async () => {
+  for (const asked of ['kubernetes', 'query'] as const) {
+    const vectors = readVectors().filter(({ ask }) => ask === asked)
+    const { lines } = await evaluated(
+      asked,
+      vectors.map(({ id, request }) => JSON.stringify({ id, ...request })).join('\n'),
+    )
+    const answers = lines.map((line) => JSON.parse(line))
+    expect(answers.map(({ id }) => id)).toEqual(vectors.map(({ id }) => id))
+    expect(vectors.flatMap(({ expected }, index) => difference(answers[index], expected) ?? [])).toEqual([])
+  }
 })
 
 /** Processor seconds that a process has used until now (proc(5), fields 14 and 15, in hundredths). */
