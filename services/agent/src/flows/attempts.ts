@@ -1,9 +1,9 @@
-import type { FlowUpdate, PolicyModel, ServicePort, TraceEntry, Verdict } from '@margay/schemas'
+import type { FlowUpdate, ServicePort, TraceEntry, Verdict } from '@margay/schemas'
 import type { Tuple } from '../netlink/conntrack.ts'
 import type { RuleHit } from '../nftables/names.ts'
 import type { Judged } from './assembly.ts'
 import { tupleKey } from './ip-packet.ts'
-import { countersOf, type End, type Subject, subjectOf } from './subject.ts'
+import { countersOf, type End, type Subject, type SubjectDeps, subjectOf } from './subject.ts'
 import { presentTrace, traceOf } from './trace.ts'
 
 /**
@@ -25,8 +25,7 @@ export interface Attempts {
 }
 
 /** What attempts are named with and told to. */
-export interface AttemptsDeps {
-  readonly model: PolicyModel
+export interface AttemptsDeps extends SubjectDeps {
   /** The rule behind a log prefix. */
   readonly hit: (prefix: string) => RuleHit | null
   readonly emit: (update: FlowUpdate) => void
@@ -93,7 +92,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
         forget(oldest, first)
       }
       attempt = {
-        subject: subjectOf(model, tuple, addressed),
+        subject: subjectOf(deps, tuple, addressed),
         service: null,
         ends: { src: null, dst: null },
         heard: readings,

@@ -98,7 +98,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     const { destination, destinationPort, protocol } = entry.original
     const connection: Followed = {
       tuple,
-      subject: subjectOf(model, tuple, addressedOf(entry)),
+      subject: subjectOf(deps, tuple, addressedOf(entry)),
       service: hasPorts(protocol) ? model.service(destination, destinationPort, protocol) : null,
       ends,
       last: null,

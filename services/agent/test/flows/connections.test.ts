@@ -1,6 +1,7 @@
 import { type FlowUpdate, formatTrace } from '@margay/schemas'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createDestinationNames } from '../../src/dns/destination-names.ts'
 import type { Judged } from '../../src/flows/assembly.ts'
 import { createConnections } from '../../src/flows/connections.ts'
 import type { ConntrackEntry, Tuple } from '../../src/netlink/conntrack.ts'
@@ -54,9 +55,12 @@ const table: Record<string, RuleHit> = {
   'DPEF0|wire': { direction: 'egress', stage: 'forward', action: 'deny', ref: wireRef, ruleIndex: 0 },
 }
 
+const unnamed = { all: () => [], forClient: () => [] }
+
 function harness() {
   const updates: FlowUpdate[] = []
   const connections = createConnections({
+    names: unnamed,
     model,
     hit: (prefix) => table[prefix] ?? null,
     local: (ip) => {
@@ -230,6 +234,7 @@ test('an allowed connection that was dropped elsewhere is told from the log once
 test('a connection from before the agent is followed from now on, with the trace of present policy', () => {
   const updates: FlowUpdate[] = []
   const connections = createConnections({
+    names: unnamed,
     model,
     hit: () => null,
     local: (ip) => model.endpointByIp(ip),
@@ -250,6 +255,7 @@ test('a connection from before the agent is followed from now on, with the trace
 test('one that had ended before the agent is not ended again', () => {
   const updates: FlowUpdate[] = []
   const connections = createConnections({
+    names: unnamed,
     model,
     hit: () => null,
     local: (ip) => model.endpointByIp(ip),
@@ -361,6 +367,7 @@ function hostHarness(toHost: 'Drop' | 'Return') {
   )
   let extent = ''
   const connections = createConnections({
+    names: unnamed,
     model: own,
     hit: () => null,
     local: (ip) => own.endpointByIp(ip),
@@ -410,4 +417,50 @@ test('connections that a new host endpoint finds are followed from then on', () 
   expect(updates).toEqual([])
   connections.dumped([entry(5, {}, old)], true)
   expect(updates.map(short)).toEqual(['dst allow out 4/2000 in 2/200 started 0 completed 0'])
+})
+
+test('a connection keeps the names by which its destination was learned, and is named by the set of one of them', () => {
+  const partner = `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: {name: partner, labels: {type: partner}}
+spec: {allowedEgressDomains: ['*.partner.example']}
+---
+`
+  const own = clusterOf(namespace('shop'), partner, pod({ name: 'client', ips: ['10.0.0.1'] }))
+  const names = createDestinationNames({ now: () => 0 })
+  const answer = { question: { name: 'api.partner.example', type: 'A', class: 'IN' }, rcode: 'NoError', rrsets: [] }
+  names.answered({
+    client: '10.0.0.1',
+    server: '10.0.0.53',
+    latency: null,
+    message: { ...answer, addresses: [{ ip: '192.0.2.7', ttl: 0 }] },
+  })
+  const pairs = [
+    ['api.partner.example', '192.0.2.7'],
+    ['aaa.other.example', '192.0.2.7'],
+  ] as const
+  names.change(pairs, [])
+  const updates: FlowUpdate[] = []
+  const connections = createConnections({
+    names,
+    model: own,
+    hit: () => null,
+    local: own.endpointByIp,
+    isHost: () => false,
+    extent: () => '',
+    emit: (update) => void updates.push(update),
+  })
+  connections.dumped([], true)
+  const outside = tuple({ destination: '192.0.2.7' })
+  connections.dumped([entry(1, {}, outside)], true)
+  names.change([], pairs)
+  connections.dumped([entry(5, {}, outside)], true)
+  connections.dumped([entry(9, {}, outside)], true)
+  expect(updates.length).toBeGreaterThan(1)
+  for (const update of updates) {
+    expect(update.domains).toEqual(['api.partner.example', 'aaa.other.example'])
+    expect(update.packet.domains).toEqual(['aaa.other.example', 'api.partner.example'])
+    expect(update.destination).toMatchObject({ type: 'ns', nameAggr: 'partner' })
+  }
 })
