@@ -6,6 +6,8 @@ import { keyOf } from '../../src/resources/kinds.ts'
 import { anyChange, type Change } from './changes.ts'
 import { aNetworkSet, aNode, aPod, aTier, clusterOf, gnp } from './make.ts'
 
+const isNightly = process.env.MARGAY_NIGHTLY === '1'
+
 const stages: readonly Stage[] = ['untracked', 'pre-dnat', 'normal', 'forward']
 const directions = ['ingress', 'egress'] as const
 
@@ -150,9 +152,9 @@ describe('a follower of changes', () => {
           expect([...(kept[at] as Kept).sets.keys()].sort()).toEqual([...cluster.follow().take().sets.keys()].sort())
         }
       }),
-      { numRuns: 150 },
+      { numRuns: isNightly ? 5000 : 150 },
     )
-  })
+  }, 120_000)
 
   const webs = (spec = {}) => gnp('p', { selector: "app == 'web'", ...spec })
   const rules = { ingress: [{ action: 'Allow', source: { selector: "app == 'api'" } }] }

@@ -22,6 +22,8 @@ import {
   tcp,
 } from './make.ts'
 
+const isNightly = process.env.MARGAY_NIGHTLY === '1'
+
 describe('endpoints', () => {
   test('a pod is one once it has a node and an address, and none when it has finished', () => {
     const cluster = clusterOf(aPod('a/p', '10.0.0.1', { app: 'x' }, { account: 'robot' }))
@@ -388,9 +390,9 @@ describe('the model over time', () => {
         const fresh = clusterOf(...left.values())
         expect(snapshot(cluster)).toEqual(snapshot(fresh))
       }),
-      { numRuns: 100 },
+      { numRuns: isNightly ? 4000 : 100 },
     )
-  })
+  }, 120_000)
 })
 
 const setsOf = (cluster: Cluster) => {
