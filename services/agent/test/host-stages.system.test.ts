@@ -1,218 +1,229 @@
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { evaluate, formatTrace, type Packet } from '@margay/schemas'
+import { type Evaluation, evaluate, type FlowEvent, type Packet } from '@margay/schemas'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { arrivals, fire, type Shot, type Watch, watch } from './arrivals.ts'
 import { clusterOf, namespace, pod } from './cluster.ts'
+import { recordDifferences } from './host-records.ts'
+import { randomHostPolicies, randomHosts } from './host-stages.ts'
 import { createTestNode, type TestNode, whyNot } from './node.ts'
-import { type Place, type Probe, packetOf, runProbes, startTraffic } from './probes.ts'
-import { createRandom, randomPolicies } from './random-policies.ts'
+import { type Place, packetOf } from './probes.ts'
+import { createRandom } from './random-policies.ts'
 import { createTestCluster, type RunningAgent, type TestCluster } from './running-agent.ts'
 
 const reason = whyNot()
 if (reason !== null) console.warn(`host stages system test skipped: ${reason}`)
 
-const clusterIp = '10.96.0.1'
-const nodePort = 30080
-
-const machines = (felix: string) => `
+const felix = (toHost: string) => `
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec:
+  defaultEndpointToHostAction: ${toHost}
+  flowLogsPolicyScope: AllPolicies
+  flowLogsFileAggregationKindForAllowed: 0
+  flowLogsFileAggregationKindForDenied: 0
+---
+`
+const machines = `
 apiVersion: v1
 kind: Node
 metadata: {name: node1}
-status: {addresses: [{type: InternalIP, address: 10.78.0.1}, {type: InternalIP, address: 'fd78::1'}]}
+status: {addresses: [{type: InternalIP, address: 10.78.0.1}, {type: InternalIP, address: 'fd78::1'}, {type: InternalIP, address: 10.79.0.1}, {type: InternalIP, address: 'fd79::1'}]}
 ---
 apiVersion: projectcalico.org/v3
 kind: GlobalNetworkSet
 metadata: {name: outside, labels: {app: a}}
 spec: {nets: [10.78.0.2/32, 'fd78::2/128']}
 ---
-apiVersion: projectcalico.org/v3
-kind: FelixConfiguration
-metadata: {name: default}
-spec: {defaultEndpointToHostAction: ${felix}}
----
 `
-const host = (interfaceName: string, profiles: string) => `
-apiVersion: projectcalico.org/v3
-kind: HostEndpoint
-metadata: {name: node1-host, labels: {app: b, host: 'yes'}}
-spec:
-  node: node1
-  interfaceName: '${interfaceName}'
-  expectedIPs: [10.78.0.1, 'fd78::1']
-  profiles: ${profiles}
----
-`
-
-interface Document {
-  readonly spec: Record<string, unknown> & { readonly ingress?: unknown[] }
-}
-
-/** Random policies, each for one of the stages of host endpoints. */
-function stagedPolicies(seed: number): { policies: string; tiers: string } {
-  const random = createRandom(seed * 7919)
-  const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T
-  const made = randomPolicies(seed, {
-    selectors: ['has(host)', 'has(host)', 'has(host)', "app == 'a'"],
-    net4: '10.78.0.',
-    net6: 'fd78::',
-  })
-  // Nothing is tracked in the first stage, so that answers must not meet its rules: they are not to these ports.
-  const untracked = () => ({
-    action: pick(['Deny', 'Pass']),
-    protocol: 'TCP',
-    ...pick([{}, { source: { nets: ['10.78.0.2/32'] } }]),
-    destination: { ports: [pick([80, 82, nodePort, 10250])] },
-  })
-  const documents = made.policies.split('\n---\n').map((text): Document => {
-    const document = JSON.parse(text) as Document
-    const { tier, order } = document.spec
-    switch (pick(['untracked', 'pre-dnat', 'normal', 'forward', 'forward'])) {
-      case 'untracked':
-        return {
-          ...document,
-          spec: {
-            tier,
-            order,
-            selector: 'has(host)',
-            doNotTrack: true,
-            applyOnForward: true,
-            ingress: [untracked(), untracked()],
-            egress: [untracked()],
-          },
-        }
-      case 'pre-dnat':
-        return {
-          ...document,
-          spec: {
-            tier,
-            order,
-            selector: 'has(host)',
-            preDNAT: true,
-            applyOnForward: true,
-            ingress: document.spec.ingress ?? [untracked()],
-          },
-        }
-      case 'normal':
-        return document
-      default:
-        return { ...document, spec: { ...document.spec, applyOnForward: true } }
-    }
-  })
-  return { tiers: made.tiers, policies: documents.map((one) => JSON.stringify(one)).join('\n---\n') }
-}
+/** Ports of the node that lead elsewhere: to the first pod, and to the machine behind the other wire. */
+const doors = { 30080: 'pod', 30081: 'further' } as const
+const isNightly = process.env.MARGAY_NIGHTLY === '1'
+const worlds = Array.from({ length: isNightly ? 150 : 10 }, (_, index) => index + 1)
+const shotsPerWorld = 120
 
 describe.skipIf(reason !== null)('stages of host endpoints on a real kernel', { timeout: 60_000 }, () => {
   let node: TestNode
   let cluster: TestCluster
   let running: RunningAgent
-  let self: Place
   let base: string
-  const verdicts: boolean[] = []
-  const children: ChildProcess[] = []
+  let self: Place
+  let further: Place
+  let places: Map<string, Watch & Place>
 
   beforeAll(async () => {
     node = createTestNode(2)
     self = { netns: node.netns, ip: node.uplink.ip, ip6: node.uplink.ip6 }
+    further = node.further.outside
+    places = new Map(
+      [
+        ...[...node.pods, node.outside, further].map((place) => ({ ...place, isNode: false })),
+        { ...self, isNode: true },
+      ].map((place) => [place.netns, place]),
+    )
+    for (const place of places.values()) watch(place)
+    for (const [family, toPod, toFurther] of [
+      ['ip', (node.pods[0] as Place).ip, further.ip],
+      ['ip6', `[${(node.pods[0] as Place).ip6}]`, `[${further.ip6}]`],
+    ]) {
+      node.run('nft', `add table ${family} doors`)
+      node.run('nft', `add chain ${family} doors door { type nat hook prerouting priority -100; }`)
+      for (const protocol of ['tcp', 'udp']) {
+        const rule = `add rule ${family} doors door fib daddr type local ${protocol} dport`
+        node.run('nft', `${rule} 30080 dnat to ${toPod}:80`)
+        node.run('nft', `${rule} 30081 dnat to ${toFurther}:80`)
+      }
+    }
     base =
+      machines +
       namespace('shop', '{team: x}') +
       node.pods
         .map(({ ip, ip6 }, index) => pod({ name: `pod${index + 1}`, ips: [ip, ip6], labels: `{app: ${'ac'[index]}}` }))
         .join('')
-    const backend = node.pods[0]?.ip
-    node.run(
-      'nft',
-      `table ip translation {
-         chain before { type nat hook prerouting priority dstnat;
-           ip daddr ${self.ip} tcp dport ${nodePort} dnat to ${backend}:80
-           ip daddr ${clusterIp} tcp dport 80 dnat to ${backend}:80; }
-         chain after { type nat hook postrouting priority srcnat; ip saddr ${backend} ip daddr ${backend} masquerade; }
-       }`,
-    )
     cluster = createTestCluster()
-    await cluster.apply(machines('Drop') + base)
+    await cluster.apply(base + felix('Return'))
     running = await cluster.startAgent(node)
-    for (const place of [self, node.outside]) {
-      const server = startTraffic(place, 'serve', '10250')
-      children.push(server)
-      await once(server.stdout as NodeJS.ReadableStream, 'data')
-    }
   })
 
   afterAll(async () => {
-    for (const child of children) child.kill()
     await running?.stop()
     node?.remove()
   })
 
-  const seeds = Array.from({ length: process.env.MARGAY_NIGHTLY === '1' ? 60 : 2 }, (_, index) => index + 1)
-  test.each(seeds)('random policies in every stage decide as the evaluator says (policies %i)', async (seed) => {
-    const random = createRandom(seed * 31)
+  async function newFlows(): Promise<FlowEvent[]> {
+    const before = cluster.flows().length
+    await running.agent.flush()
+    return cluster.flows().slice(before)
+  }
+
+  let sourcePort = 40_000
+  const shot = (from: Place, to: string, protocol: Shot['protocol'], port: number): Shot => {
+    sourcePort = sourcePort >= 60_000 ? 40_001 : sourcePort + 1
+    return { from, to, protocol, port, sourcePort }
+  }
+
+  /** The packet as its destination sees it, with what was addressed, and the interfaces it passes. */
+  function seenPacket(probe: Shot): Packet {
+    const packet: Packet = {
+      ...packetOf(probe),
+      ...(probe.protocol === 'icmp' ? {} : { sourcePort: probe.sourcePort }),
+    }
+    const isV6 = probe.to.includes(':')
+    const isDoor = probe.to === self.ip || probe.to === self.ip6
+    const door = isDoor && probe.protocol !== 'icmp' ? doors[probe.port as keyof typeof doors] : undefined
+    const target = door === undefined ? null : door === 'pod' ? (node.pods[0] as Place) : further
+    const ends: Packet =
+      target === null
+        ? packet
+        : {
+            ...packet,
+            destinationIp: isV6 ? target.ip6 : target.ip,
+            destinationPort: 80,
+            addressed: { ip: probe.to, port: probe.port },
+          }
+    const wireOf = (ip: string) =>
+      [node.outside, further].findIndex((machine) => machine.ip === ip || machine.ip6 === ip)
+    const [inWire, outWire] = [wireOf(ends.sourceIp), wireOf(ends.destinationIp)]
+    const interfaces = {
+      ...(inWire < 0 ? {} : { in: `wire${inWire}` }),
+      ...(outWire < 0 ? {} : { out: `wire${outWire}` }),
+    }
+    return { ...ends, interfaces }
+  }
+
+  function randomShot(random: (below: number) => number): Shot {
     const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T
-    const { tiers, policies } = stagedPolicies(seed)
-    const texts = [
-      machines(pick(['Drop', 'Return', 'Return', 'Accept'])) + base,
-      host(pick(['wire0', '*']), pick(['[]', '[projectcalico-default-allow]'])),
-      tiers,
-      policies,
-    ]
+    const [one, two] = [node.pods[0] as Place, node.pods[1] as Place]
+    const [from, to] = pick([
+      [node.outside, self],
+      [node.outside, self],
+      [node.outside, self],
+      [node.outside, one],
+      [node.outside, two],
+      [one, self],
+      [two, self],
+      [one, two],
+      [one, node.outside],
+      [two, further],
+      [self, node.outside],
+      [self, node.outside],
+      [{ ...node.further.uplink, netns: node.netns }, further],
+      [self, one],
+    ] as const)
+    const protocol = pick(['tcp', 'tcp', 'udp', 'udp', 'icmp'] as const)
+    const ports = [80, 81, 82, 22, 90, 99, 53, ...(to === self ? [30_080, 30_081, 30_080, 30_081] : [])]
+    return shot(from, random(3) === 0 ? to.ip6 : to.ip, protocol, pick(ports))
+  }
+
+  const counts = { shots: 0, denied: 0, records: 0, stages: new Map<string, number>() }
+
+  test.each(worlds)('random policies in all stages decide as the evaluator says (world %i)', async (seed) => {
+    const { tiers, policies } = randomHostPolicies(seed)
+    const hosts = randomHosts(seed)
+    const toHost = ['Return', 'Return', 'Drop', 'Accept'][seed % 4] as string
+    const texts = [base, felix(toHost), hosts, tiers, policies]
+    await newFlows()
     for (const text of texts) await cluster.apply(text)
     await running.agent.programmer.settled()
-    const [first, second] = [node.pods[0] as Place, node.pods[1] as Place]
-    const addresses = { [self.ip]: nodePort, [clusterIp]: 80 }
-    const flows: [Place, Place][] = [
-      [node.outside, first],
-      [node.outside, second],
-      [node.outside, self],
-      [self, node.outside],
-      [first, node.outside],
-      [second, node.outside],
-      [first, second],
-      [second, first],
-      [first, self],
-      [second, self],
-      [self, first],
-    ]
-    const plain = flows.flatMap(([from, to]): { probe: Probe; packet: Packet }[] =>
-      (['tcp', 'tcp', 'tcp6', 'icmp'] as const).map((kind) => {
-        const probe: Probe = {
-          from,
-          to: kind === 'tcp6' ? to.ip6 : to.ip,
-          protocol: kind === 'icmp' ? 'icmp' : 'tcp',
-          port: pick([80, 81, 82, 22, 90, 10250]),
-        }
-        return { probe, packet: packetOf(probe) }
-      }),
-    )
-    const translated = Object.entries(addresses).flatMap(([ip, port]) =>
-      [node.outside, first, second].map((from) => {
-        const probe: Probe = { from, to: ip, protocol: 'tcp', port }
-        const packet = { ...packetOf(probe), destinationIp: first.ip, destinationPort: 80, addressed: { ip, port } }
-        return { probe, packet }
-      }),
-    )
-    const all = [...plain, ...translated]
     const model = clusterOf(...texts)
-    const answered = await runProbes(all.map(({ probe }) => probe))
-    // On a busy machine a process may take longer to start than a probe may last.
-    const differs = ({ probe, packet }: (typeof all)[number]) =>
-      answered.get(probe) !== (evaluate(model, packet).verdict === 'allow')
-    for (const one of all.filter(differs))
-      for (const [probe, isAnswered] of await runProbes([one.probe])) answered.set(probe, isAnswered)
-    for (const { probe, packet } of all) {
-      const { verdict, egress, ingress, transit } = evaluate(model, packet)
-      const said = [egress, ingress, transit.egress, transit.ingress].map(
-        (one) => one && [one.verdict, one.exempt ?? one.trace.map(formatTrace)],
-      )
-      const where = JSON.stringify({ packet, said, texts })
-      expect(answered.get(probe) ? 'allow' : 'deny', where).toBe(verdict)
+    const untracked = new Set(
+      model.tiers().flatMap((tier) => tier.policies.filter((p) => p.doNotTrack).map((p) => p.ref.name)),
+    )
+    const random = createRandom(seed * 31)
+    const shots = Array.from({ length: shotsPerWorld }, () => randomShot(random))
+    for (const place of places.values()) arrivals(place)
+    await fire(shots)
+    const arrived = new Map([...places].map(([netns, place]) => [netns, arrivals(place)]))
+    const flows = [...(await newFlows()), ...(await newFlows())]
+    const differences: unknown[] = []
+    const isUntracked = (judgement: Evaluation['egress']) => {
+      const last = judgement?.trace.at(-1)
+      return last !== undefined && untracked.has(last.ref.name)
     }
-    verdicts.push(...answered.values())
+    for (const probe of shots) {
+      let packet = seenPacket(probe)
+      let expected = evaluate(model, packet)
+      // Nothing is translated that is not tracked: such a packet stays with the node.
+      const { addressed, ...rest } = packet
+      const passed = [expected.transit.ingress, expected.transit.egress].filter(isUntracked)
+      if (addressed !== undefined && passed.some((judgement) => judgement?.trace.at(-1)?.action === 'allow')) {
+        packet = { ...rest, destinationIp: addressed.ip, destinationPort: addressed.port }
+        expected = evaluate(model, packet)
+      }
+      const target = [...places.values()].find(({ ip, ip6 }) => [ip, ip6].includes(packet.destinationIp))
+      const key = `${packet.protocol} ${probe.sourcePort}`
+      const got = arrived.get(target?.netns as string)?.has(key) === true
+      counts.shots += 1
+      if (!got) counts.denied += 1
+      note(expected)
+      const where = { packet, expected: JSON.stringify({ ...expected, pending: undefined }) }
+      if (got !== (expected.verdict === 'allow')) differences.push({ ...where, got })
+      if (probe.protocol === 'icmp') continue
+      const known = flows.filter((flow) => flow.source_port === probe.sourcePort && flow.proto === probe.protocol)
+      const told = recordDifferences(known, { packet, expected, isUntracked, model, node: 'node1' })
+      counts.records += told.compared
+      for (const difference of told.differences) differences.push({ ...where, ...difference })
+    }
     await cluster.remove(policies)
-    await cluster.remove(texts[1] as string)
-    await running.agent.programmer.settled()
+    await cluster.remove(hosts)
+    expect(differences, texts.slice(1).join('\n---\n')).toEqual([])
   })
 
-  test('both verdicts were met', () => {
-    expect(new Set(verdicts).size).toBe(2)
+  function note({ egress, ingress, transit }: Evaluation): void {
+    const parts = { egress, ingress, 'transit.egress': transit.egress, 'transit.ingress': transit.ingress }
+    for (const [part, judgement] of Object.entries(parts)) {
+      if (judgement === null) continue
+      const name = `${part} ${judgement.exempt ?? judgement.verdict}`
+      counts.stages.set(name, (counts.stages.get(name) ?? 0) + 1)
+    }
+  }
+
+  test('every stage had its say, and records told of it', () => {
+    expect(counts.shots).toBe(worlds.length * shotsPerWorld)
+    expect(counts.denied).toBeGreaterThan(counts.shots / 4)
+    expect(counts.shots - counts.denied).toBeGreaterThan(counts.shots / 4)
+    expect(counts.records).toBeGreaterThan(counts.shots / 3)
+    for (const part of ['egress', 'ingress', 'transit.egress', 'transit.ingress'])
+      for (const verdict of ['allow', 'deny'])
+        expect(counts.stages.get(`${part} ${verdict}`), `${part} ${verdict}`).toBeGreaterThan(worlds.length * 2)
   })
 })
