@@ -51,7 +51,7 @@ const kinds: Readonly<Record<string, readonly [string, string, boolean]>> = {
  * `{pod: shop/web, ip, labels?, node?, account?, ports?: [http=8080/TCP]}`; `{node: n1, ip}`; `{slice: shop/web, service, ips, ports: [http=8080]}`.
  * What has an apiVersion is a resource already.
  */
-export function resourceOf(short: Given): Given {
+function resourceOf(short: Given): Given {
   if ('apiVersion' in short) return short
   const [[kind, place], ...rest] = Object.entries(short) as [[string, string], ...[string, unknown][]]
   const { labels, annotations, ...spec } = Object.fromEntries(rest)
@@ -113,7 +113,7 @@ function portOf(text: string, member: string): Given {
 const listOf = (value: unknown): unknown[] => (value === undefined ? [] : Array.isArray(value) ? value : [value])
 
 /** `shop/client -> shop/web:80 udp`: a pod, `host:n1`, `svc:shop/web`, `wep:shop/web`, `hep:n1`, an address, a name; the protocol is TCP. */
-export function probeOf(text: string, more: Given = {}): Given {
+function probeOf(text: string, more: Given = {}): Given {
   const [, from, to, port, protocol] =
     /^(\S+) -> (\S+?)(?::([a-z0-9-]+))?(?: (\w+))?$/.exec(
       text.replace(/\[(.*)\]/, (_, ip: string) => ip.replaceAll(':', '_')),

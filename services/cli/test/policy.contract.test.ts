@@ -79,8 +79,11 @@ test('why asks the API for what has a say, and shows both ends and what staged p
   expect(output).toContain('dev/centos → dev/nginx-svc:80: ALLOW by profile kns.dev')
   expect(output).toContain('egress of dev/centos: ALLOW')
   expect(output).toContain('tier platform: pass by platform.pass-to-next-tier rule 0')
-  expect(output).toContain('with staged policies: DENY by end of tier default (staged:default.default-deny)')
-  expect(output).toContain('3|default|staged:default.default-deny|deny|-1')
+  expect(output).toContain(
+    'with staged policies as if enforced: DENY by end of tier default (staged:default.default-deny)',
+  )
+  expect(output).toContain('egress of dev/centos: ALLOW')
+  expect(output).toContain('tier security: pass by security.pass-to-next-tier rule 0')
   expect(code).toBe(0)
 })
 
@@ -91,6 +94,7 @@ test('why judges by files instead, exits 1 for a denial and 64 for a place that 
     verdict: 'deny',
     egress: { trace: expect.arrayContaining(['3|default|default.default-deny|deny|-1']) },
     ingress: { exempt: 'outside' },
+    explanation: { verdict: 'deny' },
   })
   expect(denied.code).toBe(1)
   const lost = await margay('why', 'dev/nobody', 'www.google.com:443', ...files)

@@ -1,14 +1,15 @@
 import { MargayError, messageOf } from '@margay/kit/errors'
 import {
+  arrivalsOf,
   decisionOf,
   decisionText,
-  type EndAnswer,
   type EndAnswers,
-  type Explanation,
-  explainProbe,
+  explain,
   formatExplanation,
   judgeProbe,
+  type PolicyAnswer,
   parseProbe,
+  type World,
 } from '@margay/schemas'
 import type { Command } from 'commander'
 import pc from 'picocolors'
@@ -27,7 +28,7 @@ export function addWhyCommand(program: Command, context: Context): void {
     .command('why <source> <destination>')
     .usage('SOURCE DESTINATION[:PORT]    each NAMESPACE/POD, NAMESPACE/SERVICE, node/NAME, an address or a domain name')
     .description(
-      'why a connection is allowed or denied: the rule that decides, every step to it, and the rules that came close; exits 1 when denied',
+      'why a connection is allowed or denied: who decides, each step to it, what came close; exits 1 when denied',
     )
     .option('-p, --protocol <protocol>', 'tcp, udp, icmp, sctp or a number')
     .option('-f, --filename <path...>', 'judge by these files, folders or - instead of the running API')
@@ -36,49 +37,43 @@ export function addWhyCommand(program: Command, context: Context): void {
 }
 
 async function why(context: Context, source: string, destination: string, options: WhyOptions): Promise<void> {
+  if (options.output !== 'text' && options.output !== 'json')
+    throw new MargayError('USAGE', `unknown output format ${JSON.stringify(options.output)}: text or json`)
   const world = options.filename === undefined ? await worldOfApi(context.client) : worldOfFiles(options.filename)
-  let answer: ReturnType<typeof judgeProbe>
-  let explanation: Explanation
-  try {
-    const probe = parseProbe(world, source, destination, options.protocol ?? null)
-    answer = judgeProbe(world, probe)
-    explanation = explainProbe(world, probe)
-  } catch (cause) {
-    throw new MargayError('CONNECTIVITY_INVALID', messageOf(cause), { cause })
-  }
-  if (options.output === 'json') context.out(JSON.stringify(answer))
+  const { answer, explanation } = judged(world, source, destination, options.protocol ?? null)
+  if (options.output === 'json') context.out(JSON.stringify({ ...answer, explanation }))
   else {
     const paint = context.colour ? pc : pc.createColors(false)
-    const shown = (verdict: string) => (verdict === 'deny' ? paint.red('DENY') : paint.green('ALLOW'))
-    const decision = decisionOf(answer)
-    context.out(`${source} → ${destination}: ${shown(answer.verdict)} by ${decisionText(decision)} (${decision.end})`)
-    context.out(formatExplanation(explanation))
-    if (JSON.stringify(answer.pending) !== JSON.stringify(answerOnly(answer))) {
-      const pending = decisionOf(answer.pending)
-      context.out(`with staged policies: ${shown(answer.pending.verdict)} by ${decisionText(pending)} (${pending.end})`)
-      context.out(trace(answer.pending))
+    const line = (judgement: EndAnswers) => {
+      const decision = decisionOf(judgement)
+      const verdict = judgement.verdict === 'deny' ? paint.red('DENY') : paint.green('ALLOW')
+      return `${verdict} by ${decisionText(decision)} (${decision.end})`
     }
-    for (const { ip, port, verdict } of answer.backends ?? []) context.out(`  backend ${ip}:${port}: ${verdict}`)
+    context.out(`${source} → ${destination}: ${line(answer)}`)
+    if (line(answer.pending) !== line(answer))
+      context.out(`with staged policies as if enforced: ${line(answer.pending)}`)
+    for (const { ip, port, verdict } of answer.backends ?? []) context.out(`at ${ip}:${port}: ${verdict}`)
+    context.out(`\n${formatExplanation(explanation)}`)
   }
   if (answer.verdict === 'deny') context.setExit(1)
 }
 
-const answerOnly = ({ verdict, egress, ingress, transit }: EndAnswers): EndAnswers => ({
-  verdict,
-  egress,
-  ingress,
-  ...(transit && { transit }),
-})
-
-function trace({ egress, ingress, transit }: EndAnswers): string {
-  const end = (name: string, answer: EndAnswer | undefined): string[] =>
-    answer === undefined
-      ? []
-      : [`  ${name}: ${answer.exempt ?? answer.verdict}`, ...answer.trace.map((hit) => `    ${hit}`)]
-  return [
-    ...end('egress', egress),
-    ...end('transit, from the source', transit?.egress),
-    ...end('transit, to the destination', transit?.ingress),
-    ...end('ingress', ingress),
-  ].join('\n')
+/** The judgement, and the explanation of the packet that it is about. */
+function judged(
+  world: World,
+  source: string,
+  destination: string,
+  protocol: string | null,
+): { answer: PolicyAnswer; explanation: ReturnType<typeof explain> } {
+  try {
+    const probe = parseProbe(world, source, destination, protocol)
+    const explanations = arrivalsOf(world, probe).packets.map((packet) => explain(world.cluster, packet))
+    const denied = explanations.find(({ verdict }) => verdict === 'deny')
+    return {
+      answer: judgeProbe(world, probe),
+      explanation: denied ?? (explanations[0] as ReturnType<typeof explain>),
+    }
+  } catch (cause) {
+    throw new MargayError('CONNECTIVITY_INVALID', messageOf(cause), { cause })
+  }
 }
