@@ -1,8 +1,11 @@
 import type { FlowEvent } from '../events/flow.ts'
 import { evaluate } from '../policy/evaluate.ts'
-import type { Identity, Packet, PolicyModel, ServicePort, TraceEntry, Verdict } from '../policy/model.ts'
+import type { Identity, PolicyModel } from '../policy/model.ts'
 import { formatTrace } from '../policy/trace.ts'
 import { protocolName } from '../resources/protocol.ts'
+import { count, createFlowGroup, createTally, type FlowGroup, type Tally } from './group.ts'
+import { defaultFlowSettings, type FlowSettings } from './settings.ts'
+import type { FlowUpdate } from './update.ts'
 
 /**
  * Flow aggregation (spec 4.2.3): updates about single connections become flow events, one for each distinct key of an
@@ -10,56 +13,22 @@ import { protocolName } from '../resources/protocol.ts'
  * a key whose connections were decided by different rules becomes several events that share the statistics out.
  */
 
-/** What happened to one connection, as seen by the end that reports it, since the update before. */
-export interface FlowUpdate {
-  readonly reporter: 'src' | 'dst'
-  readonly action: Verdict
-  /** The connection after DNAT; ports are null where the protocol has none. */
-  readonly packet: Packet
-  /** Rules that decided this direction when the connection started. */
-  readonly enforced: readonly TraceEntry[]
-  /** Rules of host endpoints that acted on the way, where they are to be told. */
-  readonly transit?: readonly TraceEntry[]
-  /** Service addressed before DNAT. */
-  readonly service: ServicePort | null
-  /** Tells connections of one 5-tuple apart where ports do not (ICMP echo id); part of what `num_flows` counts. */
-  readonly discriminator?: number
-  /** Names of both ends when they were taken at the start of the connection; looked up now when absent. */
-  readonly source?: Identity
-  readonly destination?: Identity
-  /** Names whose DNS answers held the destination; the first ones go first when there are too many. */
-  readonly domains?: readonly string[]
-  /** Counters relative to the reporting end. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly packetsIn: number
-  readonly packetsOut: number
-  /** Connections that started and ended with this update. */
-  readonly started: number
-  readonly completed: number
-}
-
-/** Aggregation levels: 0 none, 1 source port, 2 pod prefix, 3 destination port too. */
-export interface FlowLevels {
-  readonly allowed: 0 | 1 | 2
-  readonly denied: 0 | 1 | 2 | 3
-}
-
-/** Levels in force unless FelixConfiguration says otherwise (spec 4.8). */
-export const defaultFlowLevels: FlowLevels = { allowed: 2, denied: 1 }
-
-/** Names kept in `dest_domains` of one event. */
-const domainLimit = 5
-
 /** Holds the connections of an interval and makes flow events of them. */
 export interface FlowAggregator {
-  /** Levels for updates from now on. */
-  setLevels(levels: FlowLevels): void
+  /** Settings for updates from now on. */
+  set(settings: FlowSettings): void
   add(update: FlowUpdate): void
+  /**
+   * After policy has changed, works out the pending policies of at most so many connections anew; true when all of them are up to date.
+   * What is left then is done by `flush`, in one go.
+   */
+  reevaluate(limit: number): boolean
   /** The events of the interval that ends at `now` (unix ms); the next interval begins there. */
   flush(now: number): FlowEvent[]
   /** Connections held for the next flush. */
   readonly size: number
+  /** Updates since the start that were aggregated more than asked for, because an interval had too many connections. */
+  readonly coarse: number
 }
 
 /** Whose connections, and how their events are marked. */
@@ -70,72 +39,84 @@ export interface FlowAggregatorOptions {
   readonly host: string
   /** Marks every event as judged by the evaluator instead of a kernel. */
   readonly simulated?: boolean
-  readonly levels?: FlowLevels
+  readonly settings?: FlowSettings
   /** Start of the first interval, unix ms; now when absent. */
   readonly start?: number
+  /**
+   * Connections of one interval that are held one by one, each about a kilobyte; 50,000 when absent. Those beyond are added to events
+   * without addresses at once (level 2), and when there are as many such events, without destination ports (level 3). Nothing is lost.
+   */
+  readonly limit?: number
 }
 
-/** One connection of the interval: its first update, with the counters of all of them added up. */
+/** One connection of the interval: its first update, and what all of them say. */
 interface Connection {
   readonly update: FlowUpdate
   readonly level: number
   readonly source: Identity
   readonly destination: Identity
-  readonly totals: Totals
-  readonly domains: Set<string>
-  pending: { readonly revision: number; readonly trace: readonly string[] }
+  readonly tally: Tally
+  pending: Pending
 }
 
-type Totals = Pick<
-  FlowEvent,
-  'bytes_in' | 'bytes_out' | 'packets_in' | 'packets_out' | 'num_flows_started' | 'num_flows_completed'
->
+interface Pending {
+  readonly revision: number
+  readonly trace: readonly string[]
+}
+
+const usualLimit = 50_000
 
 /**
  * Makes an aggregator. An event's pending policies are what the model says at the flush, as if the connection started
  * then and staged policies were enforced; they are worked out when a connection is first seen and again only if policy changed since.
  */
 export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggregator {
-  const { model, cluster, host } = options
-  let levels = options.levels ?? defaultFlowLevels
+  const { model, cluster, host, limit = usualLimit } = options
+  let settings = options.settings ?? defaultFlowSettings
   let start = options.start ?? Date.now()
+  let interval = 0
+  let coarse = 0
   let connections = new Map<string, Connection>()
+  /** What is beyond the limit. */
+  let overflow = new Map<string, FlowGroup>()
+  /** Where working out pending policies goes on, for which revision. */
+  let sweep: { readonly revision: number; readonly left: Iterator<Connection> } | null = null
 
-  function pendingOf(update: FlowUpdate): Connection['pending'] {
+  function pendingOf(update: FlowUpdate): Pending {
     const { pending } = evaluate(model, update.packet)
     const judgement = update.reporter === 'src' ? pending.egress : pending.ingress
     return { revision: model.revision, trace: (judgement?.trace ?? []).map(formatTrace) }
+  }
+
+  function refresh(connection: Connection): boolean {
+    if (!settings.reevaluates || connection.pending.revision === model.revision) return false
+    connection.pending = pendingOf(connection.update)
+    return true
   }
 
   function open(update: FlowUpdate): Connection {
     const { sourceIp, destinationIp } = update.packet
     return {
       update,
-      level: update.action === 'allow' ? levels.allowed : levels.denied,
+      level: update.action === 'allow' ? settings.levels.allowed : settings.levels.denied,
       source: update.source ?? model.identify(sourceIp, model.endpointByIp(destinationIp)),
-      destination: update.destination ?? model.identify(destinationIp, model.endpointByIp(sourceIp)),
-      totals: {
-        bytes_in: 0,
-        bytes_out: 0,
-        packets_in: 0,
-        packets_out: 0,
-        num_flows_started: 0,
-        num_flows_completed: 0,
-      },
-      domains: new Set(),
+      destination:
+        update.destination ??
+        model.identify(destinationIp, model.endpointByIp(sourceIp), update.packet.domains ?? update.domains),
+      tally: createTally(),
       pending: pendingOf(update),
     }
   }
 
-  /** The event of one connection; connections with equal events but for counters, labels and domains are merged. */
-  function eventOf({ update, level, source, destination, pending }: Connection, now: number): FlowEvent {
+  /** The event of one connection, without counters, labels and what else is put together from several. */
+  function eventOf({ update, source, destination, pending }: Connection, level: number): FlowEvent {
     const { packet, service, transit = [] } = update
     return {
       cluster,
       host,
       ...(options.simulated ? { simulated: true } : {}),
       start_time: start,
-      end_time: now,
+      end_time: start,
       action: update.action,
       reporter: update.reporter,
       proto: protocolName(packet.protocol),
@@ -171,9 +152,29 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
     }
   }
 
+  /** Adds a connection that is too many to what is known of its like. */
+  function fold(update: FlowUpdate): void {
+    coarse += 1
+    const connection = open(update)
+    let event = eventOf(connection, Math.max(connection.level, 2))
+    if (overflow.size >= limit && !overflow.has(keyOf(event))) event = eventOf(connection, 3)
+    const group = groupOf(overflow, event)
+    count(connection.tally, update)
+    group.merge(connection.tally, isCounted(update) ? 0 : 1, connection.source, connection.destination)
+  }
+
+  /** True when an update of the same end was counted in this interval already. */
+  function isCounted({ mark, started, completed }: FlowUpdate): boolean {
+    // Without a mark only the start tells that it is another one.
+    if (mark === undefined) return started === 0 && completed === 0
+    if (mark.interval === interval) return true
+    mark.interval = interval
+    return false
+  }
+
   return {
-    setLevels(wanted) {
-      levels = wanted
+    set(wanted) {
+      settings = wanted
     },
     add(update) {
       const { packet, enforced, transit = [] } = update
@@ -191,64 +192,58 @@ export function createFlowAggregator(options: FlowAggregatorOptions): FlowAggreg
       ].join(' ')
       let connection = connections.get(key)
       if (connection === undefined) {
+        if (connections.size >= limit) return fold(update)
         connection = open(update)
         connections.set(key, connection)
       }
-      const { totals, domains } = connection
-      totals.bytes_in += update.bytesIn
-      totals.bytes_out += update.bytesOut
-      totals.packets_in += update.packetsIn
-      totals.packets_out += update.packetsOut
-      totals.num_flows_started += update.started
-      totals.num_flows_completed += update.completed
-      for (const domain of update.domains ?? []) domains.add(domain)
+      count(connection.tally, update)
+    },
+    reevaluate(most) {
+      if (sweep?.revision !== model.revision) sweep = { revision: model.revision, left: connections.values() }
+      for (let done = 0; done < most; ) {
+        const { value, done: isAll } = sweep.left.next()
+        if (isAll) return true
+        if (refresh(value)) done += 1
+      }
+      return false
     },
     flush(now) {
-      const groups = new Map<string, { event: FlowEvent; domains: Set<string> }>()
+      const groups = new Map<string, FlowGroup>()
       for (const connection of connections.values()) {
-        if (connection.pending.revision !== model.revision) connection.pending = pendingOf(connection.update)
-        const event = eventOf(connection, now)
-        const key = JSON.stringify(event)
-        const group = groups.get(key)
-        if (group === undefined) {
-          event.source_labels = [...connection.source.labels]
-          event.dest_labels = [...connection.destination.labels]
-          groups.set(key, { event, domains: new Set(connection.domains) })
-          merge(event, connection.totals)
-          continue
-        }
-        group.event.source_labels = intersection(group.event.source_labels, connection.source.labels)
-        group.event.dest_labels = intersection(group.event.dest_labels, connection.destination.labels)
-        for (const domain of connection.domains) group.domains.add(domain)
-        merge(group.event, connection.totals)
+        refresh(connection)
+        const { level, tally, source, destination } = connection
+        groupOf(groups, eventOf(connection, level)).merge(tally, 1, source, destination)
       }
+      const limits = { domains: settings.domainLimit, natPorts: settings.natPortLimit }
+      const events = [...groups.values(), ...overflow.values()].map((group) => group.event(now, limits))
       connections = new Map()
+      overflow = new Map()
+      sweep = null
       start = now
-      return [...groups.values()].map(({ event, domains }) => {
-        event.dest_domains = [...domains].slice(0, domainLimit).sort()
-        return event
-      })
+      interval += 1
+      return events
     },
     get size() {
       return connections.size
     },
+    get coarse() {
+      return coarse
+    },
   }
 }
 
-function merge(event: FlowEvent, totals: Totals): void {
-  event.num_flows += 1
-  event.bytes_in += totals.bytes_in
-  event.bytes_out += totals.bytes_out
-  event.packets_in += totals.packets_in
-  event.packets_out += totals.packets_out
-  event.num_flows_started += totals.num_flows_started
-  event.num_flows_completed += totals.num_flows_completed
+/** The group of connections whose events are equal, but for what is put together. */
+function groupOf(groups: Map<string, FlowGroup>, event: FlowEvent): FlowGroup {
+  const key = keyOf(event)
+  let group = groups.get(key)
+  if (group === undefined) {
+    group = createFlowGroup(event)
+    groups.set(key, group)
+  }
+  return group
 }
+
+const keyOf = (event: FlowEvent) => JSON.stringify(event)
 
 /** The name of an endpoint; other identities have an aggregated name only. */
 const nameOf = (identity: Identity) => (identity.type === 'wep' || identity.type === 'hep' ? identity.name : '-')
-
-function intersection(left: string[], right: readonly string[]): string[] {
-  const members = new Set(right)
-  return left.every((label) => members.has(label)) ? left : left.filter((label) => members.has(label))
-}

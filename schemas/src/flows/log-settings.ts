@@ -1,16 +1,18 @@
 import type { DnsSettings } from '../dns/aggregate.ts'
 import { parseDuration } from '../resources/duration.ts'
 import type { Resource } from '../resources/resource.ts'
-import { defaultFlowLevels, type FlowLevels } from './aggregate.ts'
+import { defaultFlowSettings, type FlowSettings } from './settings.ts'
 
 /** What FelixConfiguration says about the flow and DNS logs of a node (spec 4.8), completed with what holds without it. */
 export interface LogSettings extends DnsSettings {
   readonly flowFlushMs: number
   readonly dnsFlushMs: number
-  readonly flowLevels: FlowLevels
+  readonly flows: FlowSettings
   /** Policies of host endpoints that a flow met on its way are told too. */
   readonly flowTransit: boolean
 }
+
+const builtIn = defaultFlowSettings
 
 type Spec = Readonly<Record<string, unknown>>
 
@@ -28,15 +30,20 @@ export function logSettings(spec: Spec, fallback: { readonly flowFlushMs: number
   return {
     flowFlushMs: interval(spec.flowLogsFlushInterval) ?? fallback.flowFlushMs,
     dnsFlushMs: interval(spec.dnsLogsFlushInterval) ?? fallback.flowFlushMs,
-    flowLevels: {
-      allowed: oneOf([0, 1, 2], spec.flowLogsFileAggregationKindForAllowed) ?? defaultFlowLevels.allowed,
-      denied: oneOf([0, 1, 2, 3], spec.flowLogsFileAggregationKindForDenied) ?? defaultFlowLevels.denied,
+    flows: {
+      levels: {
+        allowed: oneOf([0, 1, 2], spec.flowLogsFileAggregationKindForAllowed) ?? builtIn.levels.allowed,
+        denied: oneOf([0, 1, 2, 3], spec.flowLogsFileAggregationKindForDenied) ?? builtIn.levels.denied,
+      },
+      reevaluates: (spec.flowLogsPolicyEvaluationMode ?? 'Continuous') === 'Continuous',
+      domainLimit: amount(spec.flowLogsFileDomainsLimit) ?? builtIn.domainLimit,
+      natPortLimit: amount(spec.flowLogsFileNatOutgoingPortLimit) ?? builtIn.natPortLimit,
     },
     flowTransit: spec.flowLogsPolicyScope === 'AllPolicies',
     dnsAggregation: oneOf([0, 1], spec.dnsLogsFileAggregationKind) ?? 1,
     dnsIncludeLabels: spec.dnsLogsFileIncludeLabels !== false,
     dnsLatency: spec.dnsLogsLatency !== false,
-    dnsLimit: typeof spec.dnsLogsFilePerNodeLimit === 'number' ? spec.dnsLogsFilePerNodeLimit : 0,
+    dnsLimit: amount(spec.dnsLogsFilePerNodeLimit) ?? 0,
   }
 }
 
@@ -49,3 +56,5 @@ function interval(value: unknown): number | null {
 }
 
 const oneOf = <const T>(values: readonly T[], value: unknown): T | null => values.find((v) => v === value) ?? null
+
+const amount = (value: unknown) => (typeof value === 'number' && value >= 0 ? value : null)

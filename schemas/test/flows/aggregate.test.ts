@@ -2,13 +2,9 @@ import fc from 'fast-check'
 import { beforeEach, expect, test } from 'vitest'
 import { flow } from '../../src/events/flow.ts'
 import { validateEvent } from '../../src/events/validation.ts'
-import {
-  createFlowAggregator,
-  defaultFlowLevels,
-  type FlowAggregator,
-  type FlowLevels,
-  type FlowUpdate,
-} from '../../src/flows/aggregate.ts'
+import { createFlowAggregator, type FlowAggregator } from '../../src/flows/aggregate.ts'
+import { defaultFlowSettings, type FlowLevels } from '../../src/flows/settings.ts'
+import type { FlowUpdate } from '../../src/flows/update.ts'
 import { type Cluster, createCluster } from '../../src/policy/cluster.ts'
 import type { TraceEntry } from '../../src/policy/model.ts'
 import { parseResources } from '../../src/resources/parse.ts'
@@ -77,8 +73,9 @@ function update(over: Partial<FlowUpdate> & { from?: string; to?: string; source
 }
 
 let aggregator: FlowAggregator
-const make = (levels: FlowLevels = defaultFlowLevels) =>
-  createFlowAggregator({ model: cluster(), cluster: 'c', host: 'node1', levels, start: 1000 })
+const at = (levels: FlowLevels) => ({ ...defaultFlowSettings, levels })
+const make = (levels: FlowLevels = defaultFlowSettings.levels) =>
+  createFlowAggregator({ model: cluster(), cluster: 'c', host: 'node1', settings: at(levels), start: 1000 })
 beforeEach(() => {
   aggregator = make()
 })
@@ -206,7 +203,7 @@ const arbitraryUpdate = fc
   })
   .map(({ policy, ...rest }) => update({ ...rest, enforced: [hit(policy, rest.action)] }))
 
-test('nothing is counted twice and nothing is lost, whatever the levels and the moments of the flush', () => {
+test('nothing is counted twice and nothing is lost, whatever the levels, the limit and the moments of the flush', () => {
   const model = cluster()
   const level = fc.record({
     allowed: fc.constantFrom(0, 1, 2),
@@ -217,8 +214,15 @@ test('nothing is counted twice and nothing is lost, whatever the levels and the 
     { weight: 1, arbitrary: fc.constant('flush' as const) },
   )
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), level, (steps, levels) => {
-      const current = createFlowAggregator({ model, cluster: 'c', host: 'node1', levels, start: 0 })
+    fc.property(fc.array(step, { maxLength: 40 }), level, fc.constantFrom(0, 1, 3, 50), (steps, levels, limit) => {
+      const current = createFlowAggregator({
+        model,
+        cluster: 'c',
+        host: 'node1',
+        settings: at(levels),
+        start: 0,
+        limit,
+      })
       let now = 0
       const events = steps.flatMap((item) => {
         now += 1
@@ -271,4 +275,88 @@ test('num_flows counts each connection of an interval once', () => {
     }),
     { numRuns: 60 },
   )
+})
+
+test('connections beyond the limit are told without addresses, then without ports, and each is counted once', () => {
+  const small = createFlowAggregator({
+    model: cluster(),
+    cluster: 'c',
+    host: 'node1',
+    settings: at({ allowed: 0, denied: 0 }),
+    start: 0,
+    limit: 1,
+  })
+  const marks = [{ interval: -1 }, { interval: -1 }]
+  const many = (sourcePort: number, destinationPort: number, mark = marks[0]): FlowUpdate => ({
+    ...update({ packet: { ...update().packet, sourcePort, destinationPort } }),
+    ...(mark === undefined ? {} : { mark }),
+  })
+  small.add(many(1, 80))
+  small.add(many(2, 81))
+  small.add({ ...many(2, 81), started: 0, completed: 1 })
+  small.add(many(3, 81, marks[1]))
+  small.add(many(4, 82, { interval: -1 }))
+  small.add(many(5, 83, { interval: -1 }))
+  expect(
+    small.flush(1).map((e) => [e.source_ip, e.dest_port, e.num_flows, e.num_flows_started, e.num_flows_completed]),
+  ).toEqual([
+    ['10.0.0.1', 80, 1, 1, 0],
+    [null, 81, 2, 2, 1],
+    [null, null, 2, 2, 0],
+  ])
+  expect(small.coarse).toBe(5)
+  small.add({ ...many(1, 80), started: 0 })
+  small.add({ ...many(2, 81), started: 0 })
+  small.add({ ...many(2, 81), started: 0 })
+  expect(small.flush(2).map((e) => [e.dest_port, e.num_flows])).toEqual([
+    [80, 1],
+    [81, 1],
+  ])
+})
+
+test('after a change of policy, pending policies are worked out in parts; those that do not follow policy stay', () => {
+  const model = cluster()
+  const options = { model, cluster: 'c', host: 'node1', start: 0 }
+  const current = createFlowAggregator(options)
+  const steady = createFlowAggregator({ ...options, settings: { ...defaultFlowSettings, reevaluates: false } })
+  for (let port = 1; port <= 5; port += 1)
+    for (const one of [current, steady]) one.add(update({ to: '198.51.100.7', sourcePort: port }))
+  expect(current.reevaluate(2)).toBe(true)
+  model.remove('stagedglobalnetworkpolicies.projectcalico.org/-/no-partners')
+  expect([current.reevaluate(2), current.reevaluate(2), current.reevaluate(2)]).toEqual([false, false, true])
+  expect(current.flush(1)).toMatchObject([
+    { num_flows: 5, pending_policies: ['0|__PROFILE__|__PROFILE__.kns.shop|allow|0'] },
+  ])
+  expect(steady.flush(1)).toMatchObject([
+    { num_flows: 5, pending_policies: ['0|default|staged:default.no-partners|deny|0'] },
+  ])
+})
+
+test('source ports after SNAT are kept, three at most', () => {
+  for (const natPort of [7, 8, 7, 9, 10]) aggregator.add(update({ natPort }))
+  expect(aggregator.flush(2)[0]?.nat_outgoing_ports).toEqual([7, 8, 9])
+  aggregator.add(update())
+  expect(aggregator.flush(3)[0]).not.toHaveProperty('nat_outgoing_ports')
+})
+
+test('statistics of TCP are means and extremes over what was seen, and sums of what was lost', () => {
+  const sample = { congestionWindow: 10, smoothRtt: 100, minRtt: 50, mss: 1400, retransmissions: 1, lost: 2 }
+  aggregator.add(update({ tcp: sample }))
+  aggregator.add(update({ tcp: { ...sample, congestionWindow: 5, smoothRtt: 301, minRtt: 40, retransmissions: 0 } }))
+  aggregator.add(update({ from: '10.0.0.2', tcp: { ...sample, smoothRtt: 0, minRtt: 0xffff_ffff, mss: 500 } }))
+  const [event] = aggregator.flush(2)
+  expect(validateEvent(flow, event)).toBeNull()
+  expect(event).toMatchObject({
+    num_flows: 2,
+    tcp_mean_send_congestion_window: 8,
+    tcp_min_send_congestion_window: 5,
+    tcp_mean_smooth_rtt: 201,
+    tcp_max_smooth_rtt: 301,
+    tcp_mean_min_rtt: 45,
+    tcp_max_min_rtt: 50,
+    tcp_mean_mss: 1100,
+    tcp_min_mss: 500,
+    tcp_total_retransmissions: 2,
+    tcp_lost_packets: 6,
+  })
 })

@@ -30,6 +30,8 @@ export interface AgentConfig {
   readonly flowFlushMs: number
   /** Where the node remembers what it learned from DNS, unless FelixConfiguration names another file. */
   readonly dnsCacheFile: string
+  /** Receive buffer of the sockets that tell of flows, for tests; 16 MiB when absent. */
+  readonly flowBufferBytes?: number
   /** Takes all policy out of the kernel at the end; otherwise it stays in force while no agent runs. */
   readonly uninstall: boolean
 }
@@ -111,7 +113,12 @@ export function createAgent(
   )
   const collector = dataplane.capabilities.enforces.on
     ? createCollector(
-        { node, cluster, netns },
+        {
+          node,
+          cluster,
+          netns,
+          ...(config.flowBufferBytes === undefined ? {} : { bufferBytes: config.flowBufferBytes }),
+        },
         {
           model,
           settings: () => settings,

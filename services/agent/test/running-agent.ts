@@ -16,7 +16,7 @@ import {
   topicOf,
 } from '@margay/schemas'
 import { createMemoryLog } from '../../../test/harness/memory-log.ts'
-import { type Agent, createAgent } from '../src/agent.ts'
+import { type Agent, type AgentConfig, createAgent } from '../src/agent.ts'
 import type { TestNode } from './node.ts'
 
 /** A cluster's resources and event log in memory, and agents that run on a test node against them. */
@@ -26,7 +26,11 @@ export interface TestCluster {
   remove(yaml: string): Promise<void>
   /** Writes resources as they are; a key alone deletes. */
   put(resources: readonly (Resource | { readonly key: ResourceKey })[]): Promise<void>
-  startAgent(node: TestNode, options?: { readonly uninstall?: boolean }): Promise<RunningAgent>
+  /** Starts the agent of a node, which is `node1` unless it has a name; its files go into `dir`. */
+  startAgent(
+    node: Pick<TestNode, 'netns' | 'dir'> & { readonly name?: string },
+    options?: Partial<Pick<AgentConfig, 'uninstall' | 'flowBufferBytes'>>,
+  ): Promise<RunningAgent>
   /** Everything logged so far. */
   flows(): FlowEvent[]
   lookups(): DnsEvent[]
@@ -34,6 +38,8 @@ export interface TestCluster {
 
 export interface RunningAgent {
   readonly agent: Agent
+  /** Values of a metric, by the value of its only label. */
+  metric(name: string): Promise<Record<string, number>>
   stop(): Promise<void>
 }
 
@@ -79,14 +85,15 @@ export function createTestCluster(): TestCluster {
       const failures: Error[] = []
       const agent = createAgent(
         {
-          node: 'node1',
+          node: node.name ?? 'node1',
           cluster: 'test',
           netns: node.netns,
           dataplane: 'nftables',
-          dnsCacheFile: join(node.dir, 'dns-cache'),
+          dnsCacheFile: join(node.dir, `dns-cache-${node.name ?? 'node1'}`),
           // Tests flush themselves; a flush of the timer would take records away from under them.
           flowFlushMs: 3_600_000,
           uninstall: options?.uninstall ?? false,
+          ...(options?.flowBufferBytes === undefined ? {} : { flowBufferBytes: options.flowBufferBytes }),
         },
         { log, resources, reporter, died: (error) => void failures.push(error) },
       )
@@ -94,6 +101,10 @@ export function createTestCluster(): TestCluster {
       for (const component of components) await component.start?.()
       return {
         agent,
+        async metric(name) {
+          const { values = [] } = (await reporter.registry.getSingleMetric(`margay_agent_${name}`)?.get()) ?? {}
+          return Object.fromEntries(values.map(({ labels, value }) => [Object.values(labels)[0] ?? '', value]))
+        },
         async stop() {
           for (const component of components.reverse()) await component.stop?.()
           if (failures.length > 0) throw failures[0]

@@ -1,4 +1,4 @@
-import type { FlowUpdate, ServicePort, TraceEntry, Verdict } from '@margay/schemas'
+import type { FlowMark, FlowUpdate, ServicePort, TraceEntry, Verdict } from '@margay/schemas'
 import type { Tuple } from '../netlink/conntrack.ts'
 import type { RuleHit } from '../nftables/names.ts'
 import type { Judged } from './assembly.ts'
@@ -42,9 +42,11 @@ interface Seen {
   packets: number
   bytes: number
   started: boolean
+  readonly mark: FlowMark
 }
 
-const unseen = { transit: [], isEarly: false, packets: 0, bytes: 0, started: false } as const
+/** What nothing has been said about yet. */
+const unseen = () => ({ transit: [], isEarly: false, packets: 0, bytes: 0, started: false, mark: { interval: -1 } })
 
 interface Attempt {
   readonly subject: Subject
@@ -77,6 +79,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       ...countersOf(end, seen, { packets: 0, bytes: 0 }),
       started: count,
       completed: count,
+      mark: seen.mark,
     })
     seen.started = true
     seen.packets = 0
@@ -128,7 +131,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       const seen: Seen =
         before !== null && before.verdict === verdict && sameTrace(before.enforced, enforced)
           ? before
-          : { ...unseen, verdict, enforced, isEarly: judged.stage === 'pre-dnat' }
+          : { ...unseen(), verdict, enforced, isEarly: judged.stage === 'pre-dnat' }
       seen.packets += judged.packets
       seen.bytes += judged.bytes
       attempt.ends[end] = seen
@@ -147,7 +150,7 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       const seen: Seen =
         before?.verdict === 'deny' && sameTrace(before.transit, transit)
           ? before
-          : { ...unseen, verdict: 'deny', enforced, transit }
+          : { ...unseen(), verdict: 'deny', enforced, transit }
       seen.packets += judged.packets
       seen.bytes += judged.bytes
       // What the other end allowed at this node never left it.

@@ -20,6 +20,7 @@ import type { HostPlacement } from '../node/host-endpoints.ts'
 import { createNodeModel } from '../node/node-model.ts'
 import type { Noted } from './assembly.ts'
 import { createConnections } from './connections.ts'
+import { createLosses } from './losses.ts'
 import type { Outbox } from './outbox.ts'
 import { transitTrace } from './trace.ts'
 
@@ -48,8 +49,10 @@ export interface CollectorDeps {
 
 /** Time between two readings of the kernel's table of connections. */
 const dumpMs = 5000
+/** About ten milliseconds of work. */
+const evaluationsAtOnce = 1000
 /** Receive buffer of a kernel socket: about half a second of a million small packets a second. */
-const bufferBytes = 16 * 1024 * 1024
+const usualBufferBytes = 16 * 1024 * 1024
 /** Counters, time stamps and end events of connections are off unless asked for. */
 const sysctls = ['nf_conntrack_acct=1', 'nf_conntrack_timestamp=1', 'nf_conntrack_events=1'].map(
   (s) => `net.netfilter.${s}`,
@@ -57,23 +60,30 @@ const sysctls = ['nf_conntrack_acct=1', 'nf_conntrack_timestamp=1', 'nf_conntrac
 
 /** Makes the collector of a node. */
 export function createCollector(
-  config: { readonly node: string; readonly cluster: string; readonly netns: string | null },
+  config: {
+    readonly node: string
+    readonly cluster: string
+    readonly netns: string | null
+    /** Receive buffer of each kernel socket; 16 MiB when absent. */
+    readonly bufferBytes?: number
+  },
   deps: CollectorDeps,
 ): Collector {
   const { settings, outbox, reporter, hosts, isHost } = deps
   const model = createNodeModel(config.node, { model: deps.model, hosts, isHost })
   const identity = { model, cluster: config.cluster, host: config.node }
-  const flows = createFlowAggregator({ ...identity, levels: settings().flowLevels })
+  const flows = createFlowAggregator({ ...identity, settings: settings().flows })
   const lookups = createDnsAggregator({ ...identity, start: Date.now() })
 
   const packets = reporter.counter('logged_packets_total', 'packets that the kernel logged', ['result'])
-  const overruns = reporter.counter(
-    'kernel_overruns_total',
-    'times the kernel dropped events because its buffer was full',
-    ['source'],
-  )
+  const losses = createLosses({ reporter, now: Date.now })
   const updates = reporter.counter('flow_updates_total', 'updates about connections', ['reporter', 'action'])
   const entries = reporter.gauge('connections', 'connections followed')
+  const coarse = reporter.counter(
+    'flow_updates_coarse_total',
+    'updates that were aggregated more than asked for, because an interval had too many connections',
+  )
+  let knownCoarse = 0
   const dumpSeconds = reporter.histogram(
     'dump_seconds',
     'time to read the table of connections',
@@ -112,11 +122,11 @@ export function createCollector(
       packets.inc({ result: 'read' }, report.packets - report.malformed)
       packets.inc({ result: 'malformed' }, report.malformed)
       packets.inc({ result: 'lost' }, report.lost)
-      overruns.inc({ source: 'log' }, report.overruns)
+      losses.log(report.lost, report.overruns)
       for (const judged of report.judged) connections.judged(judged)
       for (const noted of report.noted) tellNoted(noted)
     } else if (report.type === 'ended') {
-      overruns.inc({ source: 'connections' }, report.overruns)
+      losses.connections(report.overruns)
       connections.ended(report.entries)
     }
   }
@@ -132,7 +142,7 @@ export function createCollector(
     if (localEndpoint(lookup.client)?.kind === 'wep') lookups.add(lookup, settings())
   })
 
-  const options = { netns: config.netns, bufferBytes }
+  const options = { netns: config.netns, bufferBytes: config.bufferBytes ?? usualBufferBytes }
   const log = createKernelThread('nflog', options, { report: take, died: deps.died })
   const table = createKernelThread('conntrack', options, { report: take, died: deps.died })
 
@@ -144,8 +154,16 @@ export function createCollector(
     end()
     connections.dumped(dumped.entries, dumped.complete)
     entries.set(connections.size.connections)
+    reevaluate()
   }
 
+  /** Works out pending policies after a change of policy, a part in each turn of the event loop. */
+  function reevaluate(): void {
+    clearImmediate(evaluating)
+    if (!flows.reevaluate(evaluationsAtOnce)) evaluating = setImmediate(reevaluate)
+  }
+
+  let evaluating: NodeJS.Immediate | undefined
   let dumping: Promise<void> | null = null
   function dumpOnce(): Promise<void> {
     dumping ??= dump().finally(() => {
@@ -156,6 +174,8 @@ export function createCollector(
 
   function flushFlows(): number {
     const events = flows.flush(Date.now())
+    coarse.inc(flows.coarse - knownCoarse)
+    knownCoarse = flows.coarse
     outbox.add(flow, events)
     return events.length
   }
@@ -172,8 +192,8 @@ export function createCollector(
   let intervals = ''
 
   function schedule(): void {
-    const { flowFlushMs, dnsFlushMs, flowLevels } = settings()
-    flows.setLevels(flowLevels)
+    const { flowFlushMs, dnsFlushMs } = settings()
+    flows.set(settings().flows)
     const wanted = `${flowFlushMs} ${dnsFlushMs}`
     if (wanted === intervals) return
     intervals = wanted
@@ -186,6 +206,7 @@ export function createCollector(
   return {
     name: 'collector',
     changed: schedule,
+    health: losses.health,
     async flush() {
       if (dumping !== null) await dumping
       await dumpOnce()
@@ -202,6 +223,7 @@ export function createCollector(
     },
     async stop() {
       for (const timer of [dumpTimer, flowTimer, dnsTimer]) clearInterval(timer)
+      clearImmediate(evaluating)
       try {
         await dumpOnce()
       } catch {

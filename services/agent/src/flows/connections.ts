@@ -1,4 +1,4 @@
-import { type Endpoint, hasPorts, type ServicePort, type TraceEntry } from '@margay/schemas'
+import { type Endpoint, type FlowMark, hasPorts, type ServicePort, type TraceEntry } from '@margay/schemas'
 import { type ConntrackEntry, type Tuple, tcpTimeWait } from '../netlink/conntrack.ts'
 import type { Addressed, Judged } from './assembly.ts'
 import { type AttemptsDeps, createAttempts } from './attempts.ts'
@@ -40,6 +40,7 @@ interface FollowedEnd {
   /** Counted by the table but denied by a rule that came later; told from the log. */
   deniedPackets: number
   deniedBytes: number
+  readonly mark: FlowMark
 }
 
 interface Followed {
@@ -91,7 +92,15 @@ export function createConnections(deps: ConnectionsDeps): Connections {
   function follow(entry: ConntrackEntry): Followed | null {
     const tuple = afterNat(entry)
     const ends: FollowedEnd[] = []
-    const add = (end: End) => ends.push({ end, enforced: null, started: false, deniedPackets: 0, deniedBytes: 0 })
+    const add = (end: End) =>
+      ends.push({
+        end,
+        enforced: null,
+        started: false,
+        deniedPackets: 0,
+        deniedBytes: 0,
+        mark: { interval: -1 },
+      })
     if (isJudged('src', tuple)) add('src')
     if (isJudged('dst', tuple)) add('dst')
     if (ends.length === 0) return null
@@ -194,9 +203,11 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         action: 'allow',
         enforced: end.enforced ?? [],
         service: connection.service,
+        ...(end.end === 'src' ? natOf(entry) : {}),
         ...countersOf(end.end, passed, back),
         started,
         completed,
+        mark: end.mark,
       })
     }
   }
@@ -229,6 +240,8 @@ export function createConnections(deps: ConnectionsDeps): Connections {
           end.deniedPackets += judged.packets
           end.deniedBytes += judged.bytes
         }
+      // The packet that opened it was sent again: the table counts it, and knows its rules.
+      if (verdict === 'allow' && connection !== undefined && isClaimed(connection, direction)) return
       attempts.judged(judged, connection?.service ?? null)
     },
     dumped(entries, complete) {
@@ -256,6 +269,11 @@ export function createConnections(deps: ConnectionsDeps): Connections {
   }
 }
 
+const isClaimed = ({ ends, last }: Followed, direction: Judged['direction']) =>
+  last !== null &&
+  !isOver(last) &&
+  ends.some(({ end, enforced }) => directionOf(end) === direction && enforced !== null)
+
 const directionOf = (end: End) => (end === 'src' ? 'egress' : 'ingress')
 
 /** A TCP connection counts as ended from TIME_WAIT on, others when the kernel forgets them. */
@@ -266,6 +284,11 @@ function addressedOf({ original, reply }: ConntrackEntry): Addressed | null {
   const { protocol, destination, destinationPort } = original
   if (!hasPorts(protocol) || (destination === reply.source && destinationPort === reply.sourcePort)) return null
   return { ip: destination, port: destinationPort }
+}
+
+/** The source port that the client has beyond this node, if SNAT gave it another address. */
+function natOf({ original, reply }: ConntrackEntry): { readonly natPort?: number } {
+  return !hasPorts(original.protocol) || reply.destination === original.source ? {} : { natPort: reply.destinationPort }
 }
 
 /** The connection after DNAT, as the rules saw it. */

@@ -78,13 +78,13 @@ export function decodePacket(payload: Buffer): LoggedPacket | null {
   }
 }
 
-/** Counts packets that are missing from the numbers of their groups, which are 32 bits wide. */
+/** Counts packets that are missing from the numbers of their groups, which are 32 bits wide and begin with 0 when the group is bound. */
 export function createGapCounter(): { count(packet: Pick<LoggedPacket, 'group' | 'sequence'>): number } {
   const expected = new Map<number, number>()
   return {
     count({ group, sequence }) {
       if (sequence === null) return 0
-      const missing = (sequence - (expected.get(group) ?? sequence)) >>> 0
+      const missing = (sequence - (expected.get(group) ?? 0)) >>> 0
       expected.set(group, (sequence + 1) >>> 0)
       return missing
     },

@@ -155,6 +155,18 @@ test('a connection that was addressed to a service names it, and the pod that an
   })
 })
 
+test('the source tells the port that SNAT gave a connection on its node', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  const { reply } = entry(1)
+  connections.dumped([{ ...entry(1), reply: { ...reply, destination: '10.0.0.254', destinationPort: 1234 } }], true)
+  expect(updates.map((u) => [u.reporter, u.natPort])).toEqual([
+    ['src', 1234],
+    ['dst', undefined],
+  ])
+})
+
 test('a denied packet is told from the log; the source that let it out tells it too', () => {
   const { connections, updates } = harness()
   connections.judged(judged('DPIx|web'))

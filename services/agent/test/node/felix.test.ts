@@ -18,13 +18,13 @@ test('the settings of the node go before the default ones, those before the buil
   expect(nodeSettings(resources, 'a', { flowFlushMs: 10_000 })).toMatchObject({
     flowFlushMs: 2000,
     dnsFlushMs: 10_000,
-    flowLevels: { allowed: 1, denied: 1 },
+    flows: { levels: { allowed: 1, denied: 1 }, reevaluates: true },
     dnsLatency: false,
     render: { allowVxlan: true, allowIpip: false },
   })
   expect(nodeSettings([], 'a', { flowFlushMs: 10_000 })).toMatchObject({
     flowFlushMs: 10_000,
-    flowLevels: { allowed: 2, denied: 1 },
+    flows: { levels: { allowed: 2, denied: 1 }, domainLimit: 5, natPortLimit: 3 },
     dnsAggregation: 1,
     render: { allowVxlan: false },
   })
@@ -34,7 +34,7 @@ test('a value that makes no sense is as good as none', () => {
   const resources = [felix('default', { flowLogsFlushInterval: 'soon', flowLogsFileAggregationKindForDenied: 9 })]
   expect(nodeSettings(resources, 'a', { flowFlushMs: 1000 })).toMatchObject({
     flowFlushMs: 1000,
-    flowLevels: { denied: 1 },
+    flows: { levels: { denied: 1 } },
   })
 })
 

@@ -89,7 +89,7 @@ export function createSimulation(
     if (node === undefined) {
       const options = { model, cluster, host: name, simulated: true, start: now() }
       node = {
-        flows: createFlowAggregator({ ...options, levels: settings(name).flowLevels }),
+        flows: createFlowAggregator({ ...options, settings: settings(name).flows }),
         lookups: createDnsAggregator(options),
       }
       nodes.set(name, node)
@@ -108,7 +108,7 @@ export function createSimulation(
 
   async function flush(): Promise<void> {
     for (const [host, node] of nodes) {
-      node.flows.setLevels(settings(host).flowLevels)
+      node.flows.set(settings(host).flows)
       const origin = { cluster, producer: `lab/${host}` }
       const flows = node.flows.flush(now())
       const lookups = node.lookups.flush(now())
