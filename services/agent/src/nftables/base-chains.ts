@@ -1,7 +1,7 @@
 import type { EndpointToHostAction } from '@margay/schemas'
 import type { HostChains } from './host-chains.ts'
-import { clearEveryMarkIfAny, clearMarks } from './marks.ts'
-import { type Chain, fixedSet, type NamedSet } from './ruleset.ts'
+import { classBits, clearEveryMarkIfAny, clearMarks, hexadecimal } from './marks.ts'
+import { type Chain, fixedSet, type NamedSet, type Rule } from './ruleset.ts'
 
 /** NFLOG groups of ingress and egress verdicts. */
 export const nflogGroups = { ingress: 1, egress: 2 } as const
@@ -16,6 +16,18 @@ export const baseSets: ReadonlyMap<string, NamedSet> = new Map([
 ])
 
 const neighbourDiscovery = ['icmpv6 type @neighbours', 'accept']
+
+/** A mark that comes with a packet must not lead one of an unknown interface to somebody's class. */
+const clearClassIfAny: Rule = [`meta mark & ${hexadecimal(classBits)} != 0`, clearMarks]
+
+/**
+ * From an interface to its class in two steps. The kernel walks everything that a map leads to whenever rules change, for each of its
+ * elements: the map of interfaces leads to no more than a mark, and that of classes is as long as there are classes.
+ */
+const dispatch = (by: 'iifname' | 'oifname', way: 'from' | 'to'): readonly Rule[] => [
+  [`${by} vmap @${way}-workloads`],
+  [`meta mark & ${hexadecimal(classBits)} vmap @${way}-classes`],
+]
 
 /** The chains that the kernel calls, and how they hand packets of workload interfaces to the chains of their endpoints. */
 export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map<string, Chain> {
@@ -55,9 +67,9 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
     ],
     [
       'from-workload',
-      { hook: null, rules: [neighbourDiscovery, ['iifname vmap @from-workloads'], ['counter', 'drop']] },
+      { hook: null, rules: [neighbourDiscovery, clearClassIfAny, ...dispatch('iifname', 'from'), ['counter', 'drop']] },
     ],
-    ['to-workload', { hook: null, rules: [neighbourDiscovery, ['oifname vmap @to-workloads'], ['counter', 'drop']] }],
+    ['to-workload', { hook: null, rules: [neighbourDiscovery, ...dispatch('oifname', 'to'), ['counter', 'drop']] }],
     [
       'workload-to-host',
       {

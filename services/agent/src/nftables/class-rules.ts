@@ -1,7 +1,15 @@
-import { type Endpoint, type GoverningTier, noMatch, type Policy, type PolicyRef, profileTier } from '@margay/schemas'
+import {
+  type Endpoint,
+  type GoverningTier,
+  noMatch,
+  type Policy,
+  type PolicyRef,
+  profileTier,
+  type Stage,
+} from '@margay/schemas'
 import { denyRules, hookOf } from './denial.ts'
 import { failsafeChain } from './failsafe-chains.ts'
-import { accept, clearMarks, pass } from './marks.ts'
+import { accept, classMark, clearMarks, hexadecimal, pass } from './marks.ts'
 import type { RuleHit } from './names.ts'
 import { firstPacket, logStatement, type Place, type PolicyEntry } from './policy-chains.ts'
 import type { RenderOptions } from './render.ts'
@@ -14,6 +22,8 @@ export interface EndpointClass extends Place {
   /** Enforced policies only, at least one in each. */
   readonly tiers: readonly GoverningTier[]
   readonly profiles: readonly string[]
+  /** How packets of a workload get to it: a chain that marks them with its number. Null where a base chain leads to it. */
+  readonly gate: { readonly chain: string; readonly number: number } | null
 }
 
 /** How a policy or profile is called; null when it has nothing to say. */
@@ -24,7 +34,7 @@ export const profileRef = (name: string): PolicyRef => ({ kind: 'profile', tier:
 
 /** The chains of a class: one, and another for what comes after a tier that policies may leave by Pass. */
 export function classRules(
-  { name, kind, tiers, profiles, ...place }: EndpointClass,
+  { name, kind, tiers, profiles, gate, ...place }: EndpointClass,
   deps: { readonly entryOf: EntryOf; readonly options: RenderOptions },
 ): { readonly chains: ReadonlyMap<string, Chain>; readonly hits: ReadonlyMap<string, RuleHit> } {
   const { entryOf, options } = deps
@@ -33,7 +43,13 @@ export function classRules(
   const isOpen = hookOf(stage) !== 'filter'
   const chains = new Map<string, Chain>()
   const hits = new Map<string, RuleHit>()
-  let rules: Rule[] = [...head(kind, place, options), [clearMarks]]
+  const before = connectionRules(stage, options)
+  let rules: Rule[] = encapsulationRules(kind, place, options)
+  if (gate === null) rules = [...before, ...failsafeJump(kind, place), ...rules, [clearMarks]]
+  else {
+    const mark = `meta mark set meta mark | ${hexadecimal(classMark(gate.number))}`
+    chains.set(gate.chain, { hook: null, rules: [...before, [clearMarks], [mark]] })
+  }
   let current = name
   const end = () => chains.set(current, { hook: null, rules })
 
@@ -86,16 +102,22 @@ export function classRules(
   return { chains, hits }
 }
 
-/** What comes before policy. */
-function head(kind: Endpoint['kind'], { direction, stage }: Place, options: RenderOptions): Rule[] {
-  const rules: Rule[] = []
-  if (stage !== 'untracked') rules.push(['ct state established,related', 'accept'])
-  if (hookOf(stage) === 'filter' && options.checksState) rules.push(['ct state invalid', 'drop'])
-  if (kind === 'hep') {
-    if (stage !== 'forward') rules.push([`jump ${failsafeChain(direction, stage)}`])
-  } else if (direction === 'egress') {
-    if (!options.allowVxlan) rules.push(['meta l4proto 17', `th dport ${options.vxlanPort}`, 'drop'])
-    if (!options.allowIpip) rules.push(['meta l4proto 4', 'drop'])
-  }
-  return rules
+/** Connections that stand need no judgement, and packets of none get none. */
+function connectionRules(stage: Stage, { checksState }: RenderOptions): Rule[] {
+  return [
+    ...(stage === 'untracked' ? [] : [['ct state established,related', 'accept']]),
+    ...(hookOf(stage) === 'filter' && checksState ? [['ct state invalid', 'drop']] : []),
+  ]
+}
+
+const failsafeJump = (kind: Endpoint['kind'], { direction, stage }: Place): Rule[] =>
+  kind === 'hep' && stage !== 'forward' ? [[`jump ${failsafeChain(direction, stage)}`]] : []
+
+/** Workloads send no encapsulated packets past the node. */
+function encapsulationRules(kind: Endpoint['kind'], { direction }: Place, options: RenderOptions): Rule[] {
+  if (kind === 'hep' || direction === 'ingress') return []
+  return [
+    ...(options.allowVxlan ? [] : [['meta l4proto 17', `th dport ${options.vxlanPort}`, 'drop']]),
+    ...(options.allowIpip ? [] : [['meta l4proto 4', 'drop']]),
+  ]
 }

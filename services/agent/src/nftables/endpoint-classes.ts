@@ -1,16 +1,20 @@
-import type { Endpoint, PolicyModel } from '@margay/schemas'
+import type { Direction, Endpoint, PolicyModel } from '@margay/schemas'
 import { classRules, type EndpointClass, profileRef } from './class-rules.ts'
 import { hookOf } from './denial.ts'
+import { classMark, hexadecimal, mostClasses } from './marks.ts'
 import { shortHash } from './names.ts'
 import type { Place } from './policy-chains.ts'
 import type { PolicyUnits } from './policy-units.ts'
 import type { RenderOptions } from './render.ts'
+import { dispatchMap } from './ruleset.ts'
 import type { TablePlan } from './table-plan.ts'
 
 /** The chains that endpoints with the same tiers, policies and profiles share, as long as one of them needs them. */
 export interface EndpointClasses {
   /** The chain of an endpoint at a place, made when there is none; `user` needs it until it leaves. */
   use(endpoint: Endpoint, place: Place, user: string): string
+  /** The chain that leads a workload's packets to its class. */
+  gate(name: string): string
   leave(name: string, user: string): void
   /** The rules of a policy, or of a profile by `profile:<name>`, are others: its classes ask it anew. */
   reruled(id: string): void
@@ -41,9 +45,39 @@ export function createEndpointClasses(deps: {
   const classes = new Map<string, Kept>()
   const marked = new Set<string>()
   const idle = new Set<string>()
+  const numbers = new Set<number>()
+  let lastNumber = 0
+  let areGatesChanged = false
+  let isDispatched = false
+
+  /** A number that was not in use for as long as possible: a packet on its way may still bear it. */
+  function freeNumber(): number {
+    do lastNumber = (lastNumber % mostClasses) + 1
+    while (numbers.has(lastNumber))
+    numbers.add(lastNumber)
+    return lastNumber
+  }
+
+  /** The maps from numbers to classes. */
+  function putDispatch(): void {
+    const map = (direction: Direction) => {
+      const elements = new Map<string, string>()
+      for (const { is } of classes.values())
+        if (is.gate !== null && is.direction === direction)
+          elements.set(hexadecimal(classMark(is.gate.number)), `goto ${is.name}`)
+      return dispatchMap('mark', elements)
+    }
+    const sets = new Map([
+      ['to-classes', map('ingress')],
+      ['from-classes', map('egress')],
+    ])
+    plan.put('classes', { chains: new Map(), sets, hits: new Map(), cause: null })
+    areGatesChanged = false
+    isDispatched = true
+  }
 
   /** What an endpoint's class is: its name follows from the rest. */
-  function classOf(endpoint: Endpoint, place: Place): EndpointClass {
+  function classOf(endpoint: Endpoint, place: Place): Omit<EndpointClass, 'gate'> {
     const { direction, stage, hook } = place
     const tiers = model
       .governing(endpoint, direction, stage)
@@ -99,7 +133,9 @@ export function createEndpointClasses(deps: {
       const found = classOf(endpoint, place)
       let kept = classes.get(found.name)
       if (kept === undefined) {
-        kept = { is: found, users: new Map(), units: new Set() }
+        const gate = endpoint.kind === 'wep' ? { chain: `${found.name}-gate`, number: freeNumber() } : null
+        kept = { is: { ...found, gate }, users: new Map(), units: new Set() }
+        areGatesChanged ||= gate !== null
         classes.set(found.name, kept)
         askUnits(kept)
         marked.add(found.name)
@@ -108,6 +144,7 @@ export function createEndpointClasses(deps: {
       idle.delete(found.name)
       return found.name
     },
+    gate: (name) => classes.get(name)?.is.gate?.chain ?? name,
     leave(name, user) {
       const kept = classes.get(name)
       if (kept?.users.delete(user) === true && kept.users.size === 0) idle.add(name)
@@ -122,7 +159,7 @@ export function createEndpointClasses(deps: {
         const is = classOf(endpoint, { direction, stage, hook })
         // Otherwise the endpoint has another class by now, and this one soon no user.
         if (is.name !== name) continue
-        kept.is = is
+        kept.is = { ...is, gate: kept.is.gate }
         askUnits(kept)
       }
     },
@@ -137,12 +174,16 @@ export function createEndpointClasses(deps: {
         plan.put(name, null)
         classes.delete(name)
         marked.delete(name)
+        if (kept.is.gate === null) continue
+        numbers.delete(kept.is.gate.number)
+        areGatesChanged = true
       }
       idle.clear()
     },
     refresh(options) {
       for (const name of marked) render(classes.get(name) as Kept, options)
       marked.clear()
+      if (areGatesChanged || !isDispatched) putDispatch()
     },
   }
 }

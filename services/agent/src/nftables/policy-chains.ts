@@ -47,19 +47,15 @@ export function logStatement(hit: RuleHit, hits: Map<string, RuleHit>): string {
 
 /** Holds for the packet that opens a connection (it needs `nf_conntrack_acct`). */
 export const firstPacket = 'ct original packets 1'
-/** Rules for one family, or with a log statement, beyond which they get a chain of their own. */
+/** Rules for addresses of both families beyond which those of IPv6 get a chain of their own. */
 const fewRules = 4
-
-/** A rule of a policy as kernel rules: for the packet that opens a connection, and for those that follow until it is established. */
-interface Rendered {
-  readonly first: readonly Rule[]
-  readonly later: readonly Rule[]
-}
+const tcp = 6
 
 /**
- * The chains of a policy. A packet costs one kernel rule for each rule of the policy that it does not match: what must be told once for a
- * connection stands in a chain of its own (`-first`), rules for IPv6 addresses in another (`-6`). Allow and Pass set their bit of the
- * packet's mark and return; Deny does not return.
+ * The chains of a policy: one kernel rule for each rule of the policy, two where it may match packets that go on for long without an answer,
+ * which must be told of once only. A TCP connection is not one of them: its first packet is sent again a few times at most. Where
+ * there are many, rules for IPv6 addresses stand in a chain of their own (`-6`). Allow and Pass set their bit of the packet's mark and
+ * return; Deny does not return.
  */
 export function policyChains(
   { ref, id, rules, direction, stage, hook }: PolicyRules,
@@ -69,53 +65,28 @@ export function policyChains(
   const chains = new Map<string, Chain>()
   const hits = new Map<string, RuleHit>()
 
-  function render(rule: PolicyRule, matches: readonly Rule[]): Rendered {
+  function render(rule: PolicyRule, matches: readonly Rule[]): readonly Rule[] {
     const hit: RuleHit = { direction, stage, action: rule.action, ref, ruleIndex: rule.index }
     // Without tracking there is no telling which packet is the first.
     const log = stage === 'untracked' ? null : logStatement(hit, hits)
-    const told = (match: Rule) => (log === null ? match : [...match, log])
-    switch (rule.action) {
-      case 'deny': {
-        const denied = matches.flatMap((match) => denyRules(match, log, denial, hook))
-        return { first: denied, later: denied }
-      }
-      case 'log':
-        return { first: matches.flatMap((match) => logRules(match, log, denial)), later: [] }
-      default: {
-        // A Pass inside a profile leads nowhere: the next profile is asked.
-        if (rule.action === 'pass' && ref.kind === 'profile') {
-          const left = matches.map((match) => [...match, 'return'])
-          return { first: left, later: left }
-        }
-        const end = [`meta mark set meta mark | ${rule.action === 'allow' ? accept : pass}`, 'return']
-        return {
-          first: matches.map((match) => [...told(match), ...end]),
-          later: matches.map((match) => [...match, ...end]),
-        }
-      }
-    }
+    if (rule.action === 'deny') return matches.flatMap((match) => denyRules(match, log, denial, hook))
+    if (rule.action === 'log')
+      return matches.flatMap((match) => logRules(log === null ? match : [...match, firstPacket], log, denial))
+    // A Pass inside a profile leads nowhere: the next profile is asked.
+    if (rule.action === 'pass' && ref.kind === 'profile') return matches.map((match) => [...match, 'return'])
+    const end = [`meta mark set meta mark | ${rule.action === 'allow' ? accept : pass}`, 'return']
+    return matches.flatMap((match): Rule[] => {
+      if (log === null) return [[...match, ...end]]
+      if (rule.protocol === tcp) return [[...match, log, ...end]]
+      return [
+        [...match, firstPacket, log, ...end],
+        [...match, ...end],
+      ]
+    })
   }
 
-  /** Puts rules into a chain; those for the first packet apart where they would make every packet ask twice. */
-  function fill(name: string, rendered: readonly Rendered[]): void {
-    const isQuiet = rendered.every(({ first, later }) => first === later || stage === 'untracked')
-    const told = rendered.reduce((sum, { first, later }) => sum + (first === later ? 0 : first.length), 0)
-    if (isQuiet) chains.set(name, { hook: null, rules: rendered.flatMap(({ first }) => first) })
-    else if (told === 1)
-      chains.set(name, {
-        hook: null,
-        rules: rendered.flatMap(({ first, later }) =>
-          first === later ? first : [...first.map((rule) => beforeVerdict(rule)), ...later],
-        ),
-      })
-    else {
-      chains.set(`${name}-first`, { hook: null, rules: rendered.flatMap(({ first }) => first) })
-      chains.set(name, {
-        hook: null,
-        rules: [[firstPacket, `goto ${name}-first`], ...rendered.flatMap(({ later }) => later)],
-      })
-    }
-  }
+  const fill = (name: string, rendered: readonly (readonly Rule[])[]) =>
+    chains.set(name, { hook: null, rules: rendered.flat() })
 
   const suffix = `${stage === 'normal' ? '' : `-${stage}`}${hook === hookOf(stage) ? '' : `-${hook}`}`
   const name = `${ref.kind === 'profile' ? 'pr' : 'po'}-${direction === 'ingress' ? 'in' : 'out'}-${shortHash(id)}${suffix}`
@@ -157,10 +128,4 @@ export function policyChains(
       passes: has('pass') && ref.kind !== 'profile',
     },
   }
-}
-
-/** A rule that tells only of first packets: asked behind the match, before the log. */
-function beforeVerdict(rule: Rule): Rule {
-  const at = rule.findIndex((statement) => statement.startsWith('log prefix '))
-  return [...rule.slice(0, at), firstPacket, ...rule.slice(at)]
 }

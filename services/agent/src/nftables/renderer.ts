@@ -81,7 +81,12 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
     const map = (direction: Direction) =>
       dispatchMap(
         'ifname',
-        new Map([...locals.values()].map((local) => [`"${local.interfaceName}"`, `goto ${local.classes[direction]}`])),
+        new Map(
+          [...locals.values()].map((local) => [
+            `"${local.interfaceName}"`,
+            `jump ${classes.gate(local.classes[direction])}`,
+          ]),
+        ),
       )
     const sets = new Map([
       ['to-workloads', map('ingress')],

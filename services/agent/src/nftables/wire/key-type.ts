@@ -31,6 +31,15 @@ function numberBytes(size: 1 | 2): KeyType['parse'] {
   }
 }
 
+/** A mark, in the order of the machine. */
+function markBytes(text: string): Uint8Array | null {
+  const value = parseNumber(text, 0xffffffff)
+  if (value === null) return null
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
+
 /** The name of an interface without its quotes; null when it is too long, empty, or a pattern. */
 function interfaceBytes(text: string): Uint8Array | null {
   const name = text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text
@@ -50,6 +59,7 @@ export const keyTypes: ReadonlyMap<string, KeyType> = new Map<string, KeyType>([
   ['icmp_type', { id: 14, size: 1, byteOrder: 2, parse: numberBytes(1) }],
   ['icmpv6_type', { id: 29, size: 1, byteOrder: 2, parse: numberBytes(1) }],
   ['icmp_code', { id: 32, size: 1, byteOrder: 2, parse: numberBytes(1) }],
+  ['mark', { id: 19, size: 4, byteOrder: 1, parse: markBytes }],
   ['icmpv6_code', { id: 33, size: 1, byteOrder: 2, parse: numberBytes(1) }],
   ['ifname', { id: 41, size: 16, byteOrder: 1, parse: interfaceBytes }],
 ])

@@ -218,6 +218,17 @@ const metaForms: StatementForm[] = [
       return {}
     },
   },
+  {
+    form: new RegExp(`^meta mark & (?<mask>\\w+) ${mapName}$`),
+    write(writer, groups) {
+      const mask = parseNumber(groups.mask as string, 0xffffffff)
+      if (mask === null) return null
+      loadMeta(writer, metaKeys.mark)
+      bitwise(writer, markBytes(mask), markBytes(0))
+      lookUpVerdict(writer, groups.map as string)
+      return {}
+    },
+  },
 ]
 
 const portForms: StatementForm[] = [

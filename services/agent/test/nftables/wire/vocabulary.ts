@@ -70,6 +70,7 @@ export const vocabulary: readonly (readonly string[])[] = [
   ['meta mark & 65536 == 0'],
   ['meta mark & 0x10000 != 0'],
   ['meta mark & 0x30000 == 0x10000'],
+  ['meta mark & 0xfff80000 vmap @by-mark'],
   ['meta mark set meta mark & 0xfffcffff'],
   ['meta mark set meta mark | 131072'],
   ['meta mark set 5'],
@@ -176,6 +177,12 @@ export const sets: readonly { name: string; kind: SetKind; spec: string; element
       ['80', 'accept'],
       ['90-100', 'jump other'],
     ]),
+  },
+  {
+    name: 'by-mark',
+    kind: 'map',
+    spec: 'type mark : verdict;',
+    elements: new Map([['0x00080000', 'goto other']]),
   },
   {
     name: 'by-protocol-port',
