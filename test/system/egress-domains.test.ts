@@ -173,9 +173,12 @@ describe.skipIf(!canRunKernelLab)('egress by domain name, on the lab', () => {
     await apply('s8')
     const answer = await probe('api.twilio.com:443')
     expect(answer.verdict).toBe('allow')
-    expect((await expectAgreement(answer)).enforced_policies).toEqual([
-      '0|security|security.external-domains-access|allow|0',
-    ])
+    expect(await expectAgreement(answer)).toMatchObject({
+      dest_type: 'ns',
+      dest_name_aggr: 'external-apis',
+      dest_domains: ['api.twilio.com', 'edge.twilio-api.example'],
+      enforced_policies: ['0|security|security.external-domains-access|allow|0'],
+    })
     expect(await verdicts('www.google.com:443')).toEqual({ 'www.google.com:443': 'deny' })
   })
 

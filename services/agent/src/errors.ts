@@ -5,6 +5,8 @@ export const errors = {
     'the kernel, or the nft command, refused a transaction on an nftables table; details.refusals says of what, why and whose',
   NETLINK_FAILED: 'a netlink socket could not be opened, bound or read',
   NETLINK_REFUSED: 'the kernel answered a netlink request with an error',
+  DNS_POLICY_FAILED: 'the agent cannot see DNS packets, so rules with domains would match nothing',
+  DNS_SETS_NOT_FILLED: 'the addresses of domain names could not be put into the kernel',
   AGENT_COMMAND_FAILED: 'a command that the agent needs (ip, sysctl) failed',
   AGENT_WORKER_DIED: 'a worker thread that reads kernel events ended on its own',
 } as const

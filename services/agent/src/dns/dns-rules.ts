@@ -92,11 +92,11 @@ export function dnsRules(
         hook: behindPolicy('forward'),
         rules: [...requests, [toWorkload, 'jump responses'], [toWorkload, ...strangers]],
       },
-      // Requests to a server on the node, and responses to the node's own.
+      // Requests to a server on the node, and responses to the node itself.
       {
         name: 'input',
         hook: behindPolicy('input'),
-        rules: [...requests, [`iifname != "${workloadInterfaces}"`, 'jump responses']],
+        rules: [...requests, ['jump responses']],
       },
       {
         name: 'output',

@@ -38,18 +38,18 @@ const fillStep = 500
 const specs = { 4: 'type ipv4_addr;', 6: 'type ipv6_addr;' } as const
 const familyOf = (ip: string) => (ip.includes(':') ? 6 : 4)
 
-/** Makes the elements of a store. `adopts` is false when nothing that was learned before may be kept. */
+/** Makes the elements of a store. */
 export function createDomainElements(deps: {
   readonly store: DomainStore
   readonly kernel: ElementKernel
   readonly now: () => number
-  readonly adopts: boolean
 }): DomainElements {
   const { store, kernel, now } = deps
   /** Elements of others by set, and until when. */
   const adopted = new Map<string, Map<string, number>>()
   const seen = new Set<string>()
-  let adopts = deps.adopts
+  /** False when nothing that was learned before may be kept. */
+  let adopts = true
   let refused = 0
   let isIncomplete = false
   let later: { learned: NamePair[]; forgotten: NamePair[] } = { learned: [], forgotten: [] }

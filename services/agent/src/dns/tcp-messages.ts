@@ -27,6 +27,8 @@ interface Stream {
   isLost: boolean
   parts: Buffer[]
   size: number
+  /** Bytes until there is something to read: a length, or a message with its length. */
+  wanted: number
 }
 
 /** Reads a TCP header and what follows it; null when it is not whole. `connection` is the caller's name of the connection. */
@@ -53,7 +55,7 @@ export function createTcpMessages(): TcpMessages {
     // A connection that is first seen in its middle is taken to be between two messages.
     const stream =
       known === undefined || isFirst
-        ? { next: (sequence + (isFirst ? 1 : 0)) >>> 0, isLost: false, parts: [], size: 0 }
+        ? { next: (sequence + (isFirst ? 1 : 0)) >>> 0, isLost: false, parts: [], size: 0, wanted: lengthBytes }
         : known
     streams.delete(connection)
     streams.set(connection, stream)
@@ -68,13 +70,15 @@ export function createTcpMessages(): TcpMessages {
     if (stream.isLost || -ahead >= payload.length) return
     const fresh = payload.subarray(-ahead)
     stream.next = (stream.next + fresh.length) >>> 0
-    stream.parts.push(fresh)
+    // A copy: what is kept outlives the buffer that the kernel's message was received in.
+    stream.parts.push(Buffer.from(fresh))
     stream.size += fresh.length
   }
 
   /** Takes the complete messages out of a stream. */
   function complete(stream: Stream): Buffer[] {
-    if (stream.size < lengthBytes) return []
+    // Joining parts each time would let a server cost us the square of what it sends.
+    if (stream.size < stream.wanted) return []
     const bytes = stream.parts.length === 1 ? (stream.parts[0] as Buffer) : Buffer.concat(stream.parts)
     const messages: Buffer[] = []
     let at = 0
@@ -84,12 +88,13 @@ export function createTcpMessages(): TcpMessages {
         stream.isLost = true
         break
       }
-      if (at + lengthBytes + length > bytes.length) break
+      stream.wanted = lengthBytes + length
+      if (at + stream.wanted > bytes.length) break
       messages.push(bytes.subarray(at + lengthBytes, at + lengthBytes + length))
-      at += lengthBytes + length
+      at += stream.wanted
+      stream.wanted = lengthBytes
     }
-    // The rest outlives the buffer that the kernel's message was received in.
-    const rest = stream.isLost ? Buffer.alloc(0) : Buffer.from(bytes.subarray(at))
+    const rest = stream.isLost ? Buffer.alloc(0) : bytes.subarray(at)
     stream.parts = rest.length > 0 ? [rest] : []
     stream.size = rest.length
     return messages

@@ -10,8 +10,6 @@ import type { DnsServer } from './trusted-servers.ts'
 export interface DnsThreadOptions {
   /** Network namespace to enter; null: stay. */
   readonly netns: string | null
-  /** False when what an agent before this one left in the kernel's sets must not be kept. */
-  readonly adopts: boolean
   /** Two 32-bit numbers: 1 while the thread changes the kernel's tables, and how often it has. */
   readonly transactions: SharedArrayBuffer
 }

@@ -56,7 +56,6 @@ function main(options: DnsThreadOptions): void {
       },
     },
     now: clock,
-    adopts: options.adopts,
   })
   const desk = createAnswerDesk({ store, elements, send: packets.send, report, now: clock })
 

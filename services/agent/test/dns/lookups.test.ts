@@ -48,19 +48,23 @@ test('a response is paired with its own request', () => {
 })
 
 test('a response over TCP is read from one segment, or from many', () => {
-  const many = Array.from({ length: 200 }, (_, i) => `192.0.2.${i}`)
+  const many = Array.from({ length: 100 }, (_, i) => `192.0.2.${i}`)
   const message = streamEncode(response(7, 'large.example.com', many))
   for (const size of [message.length, 1000, 100, 7, 1]) {
     const { take } = createLookups()
     expect(take(segment(0xffff_fff0, new Uint8Array(), 0x12), 0n)).toMatchObject({ result: 'partial' })
     const results = []
-    for (let at = 0; at < message.length; at += size)
-      results.push(take(segment((0xffff_fff1 + at) >>> 0, message.subarray(at, at + size)), 0n))
+    for (let at = 0; at < message.length; at += size) {
+      const received = segment((0xffff_fff1 + at) >>> 0, message.subarray(at, at + size))
+      results.push(take(received, 0n))
+      // The next datagram of the kernel comes into the same buffer.
+      received.fill(0xff)
+    }
     expect(results.map(({ result }) => result)).toEqual([
       ...Array.from({ length: results.length - 1 }, () => 'partial'),
       'response',
     ])
-    expect(results.at(-1)?.lookups[0]?.message.addresses).toHaveLength(200)
+    expect(results.at(-1)?.lookups[0]?.message.addresses).toHaveLength(100)
   }
 })
 
