@@ -52,11 +52,19 @@ const titles: Readonly<Record<string, string>> = {
 
 /** Sections that no answer about one resource or one packet can show, and what shows them. */
 const elsewhere: readonly (readonly [string, string, string])[] = [
-  ['5.5', 'established connections outlive a change of policy', 'services/agent/test (system tests in a real kernel)'],
+  ['5.1', 'tiers that cannot be deleted, policies in tiers that are not there', 'services/api/test'],
+  ['5.5', 'established connections outlive a change of policy', 'services/agent/test, in a real kernel'],
+  ['5.7.5', 'the controller that makes host endpoints', 'nothing: there is none yet'],
+  [
+    '5.12',
+    'how DNS answers reach the kernel: servers trusted, times to live, the first packet',
+    'services/agent/test/dns',
+  ],
   ['14.1.5', 'label restrictions, an optimisation', 'schemas/test/policy/selector.test.ts'],
   ['14.6', 'rendering to nftables', 'services/agent/test/nftables'],
   ['14.7.2', 'aggregation of flows', 'schemas/test/flows'],
   ['14.7.4', 'pending traces of live flows', 'schemas/test/flows, services/agent/test'],
+  ['14.11', 'rights by tier', 'schemas/test/rights, services/api/test'],
 ]
 
 const columns = ['selector', 'resource', 'policy', 'kubernetes', 'query'] as const

@@ -97,6 +97,7 @@ function familyOf(
 function portOf({ endpoint }: Site, protocol: number, port: Probe['port']): number | null {
   if (!hasPorts(protocol)) return null
   if (typeof port === 'number') return port
+  if (port !== undefined && /^\d+$/.test(port)) return Number(port)
   if (port === undefined) throw new VectorError(`protocol ${protocolName(protocol)} needs a port`)
   const named = endpoint?.ports.find((one) => one.name === port && one.protocol === protocol)
   if (named === undefined) throw new VectorError(`the destination has no port named ${JSON.stringify(port)}`)
@@ -109,7 +110,7 @@ function servicePort(world: World, text: string, protocol: number, port: Probe['
   if (service === null) throw new VectorError(`there is no service ${splitName(text).join('/')}`)
   const ports = servicePorts(service).filter((one) => one.protocol === protocol)
   const [found, ...more] =
-    port === undefined ? ports : ports.filter((one) => one.port === port || one.portName === port)
+    port === undefined ? ports : ports.filter((one) => one.port === Number(port) || one.portName === port)
   if (found === undefined || (port === undefined && more.length > 0))
     throw new VectorError(
       `service ${text} has ${found === undefined ? 'no' : 'more than one'} ${protocolName(protocol)} port ${port ?? ''}`.trim(),

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -100,4 +100,45 @@ test('why judges by files instead, exits 1 for a denial and 64 for a place that 
   const lost = await margay('why', 'dev/nobody', 'www.google.com:443', ...files)
   expect(lost.talk).toContain('there is no pod, workload or service dev/nobody')
   expect(lost.code).toBe(64)
+})
+
+test('with --lab each connection is opened in the lab, and its flow record tells who decided', async () => {
+  const asked: unknown[] = []
+  const answers = [
+    {
+      verdict: 'deny',
+      flow: { reporter: 'src', enforced_policies: ['1|default|default.deny|deny|-1', '0|a|a.p|pass|0'] },
+    },
+    { verdict: 'allow', flow: { reporter: 'dst', enforced_policies: ['0|default|dev/knp.default.nginx|allow|0'] } },
+    { verdict: 'allow', flow: null },
+  ]
+  const lab = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    asked.push(JSON.parse(body))
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(answers[asked.length - 1]))
+  })
+  mkdirSync(join(folder, 'run'), { recursive: true })
+  lab.listen(join(folder, 'run', 'lab.sock'))
+  await once(lab, 'listening')
+  const file = join(folder, 'lab.yaml')
+  writeFileSync(
+    file,
+    `tests:
+  - {from: dev/centos, to: default/frontend:80, expect: deny, by: default.deny#-1, at: egress}
+  - {from: dev/centos, to: 'dev/nginx-svc:80', expect: allow, by: dev/knp.default.nginx, at: ingress}
+  - {from: dev/centos, to: 'kube-system/kube-dns:53', protocol: UDP, expect: deny}
+`,
+  )
+  const { code, output } = await margay('policy', 'test', '--lab', file)
+  lab.close()
+  expect(asked).toMatchObject([
+    { source: 'dev/centos', destination: 'default/frontend:80', protocol: 'tcp' },
+    { destination: 'dev/nginx-svc:80' },
+    { destination: 'kube-system/kube-dns:53', protocol: 'udp' },
+  ])
+  expect(output).toBe(
+    `✗ ${file}:4: dev/centos → kube-system/kube-dns:53 UDP\n    expected deny, is allow: no flow record tells by what\n✗ ${file}: 2 as expected, 1 different\n`,
+  )
+  expect(code).toBe(1)
 })

@@ -99,7 +99,8 @@ async function inLab(context: Context, expectation: Expectation): Promise<Outcom
       protocol: (target.protocol ?? protocol ?? 'tcp').toLowerCase(),
       waitFlowMs: 3000,
     })
-    return outcomeOf(expectation, decisionOfRecord(result), null)
+    const outcome = outcomeOf(expectation, decisionOfRecord(result), null)
+    return result.flow === null ? { ...outcome, decided: 'no flow record tells by what' } : outcome
   } catch (error) {
     if (error instanceof MargayError && error.code === 'LAB_UNREACHABLE') throw error
     return { expectation, verdict: null, decided: messageOf(error), differences: ['cannot be tried'] }
