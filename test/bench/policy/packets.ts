@@ -42,7 +42,7 @@ export async function measurePackets(options: {
       process.execPath,
       '--import',
       'tsx',
-      fileURLToPath(new URL('traffic.ts', import.meta.url)),
+      fileURLToPath(new URL('../../../services/agent/test/plain-traffic.ts', import.meta.url)),
       ...args,
     ] as const
   must(['ip', 'netns', 'exec', from.netns, 'sysctl', '-qw', 'net.ipv4.ip_local_port_range=1024 65000'])

@@ -20,7 +20,7 @@ export interface ShapeFigures {
 }
 
 /** The shapes of the published comparison and their growth. */
-export const shapes: readonly Shape[] = [shape(1000, 250), shape(5000, 250), shape(10_000, 100_000, 250)]
+const shapes: readonly Shape[] = [shape(1000, 250), shape(5000, 250), shape(10_000, 100_000, 250)]
 
 /** Name of the run that gives every change to the nft command instead of to the kernel itself. */
 export const baselineName = '1000x250 by the nft command'

@@ -1,10 +1,10 @@
 import koffi from 'koffi'
 
 // Plain sockets by libc calls, so that what is measured is the kernel and not Node:
-//   traffic.ts accept PORT                   accepts and closes TCP connections; prints "ready"
-//   traffic.ts echo PORT                     reads UDP, and answers what begins with 1; prints "ready"
-//   traffic.ts packets ADDRESS PORT COUNT    one UDP conversation; prints CPU nanoseconds for a packet that is sent
-//   traffic.ts connections ADDRESS PORT COUNT   connects and closes; prints CPU nanoseconds for a connection
+//   plain-traffic.ts accept PORT                   accepts and closes TCP connections; prints "ready"
+//   plain-traffic.ts echo PORT                     reads UDP, and answers what begins with 1; prints "ready"
+//   plain-traffic.ts packets ADDRESS PORT COUNT    one UDP conversation; prints CPU nanoseconds for a packet that is sent
+//   plain-traffic.ts connections ADDRESS PORT COUNT   connects and closes; prints CPU nanoseconds for a connection
 
 const libc = koffi.load('libc.so.6')
 const socket = libc.func('int socket(int, int, int)')
