@@ -14,6 +14,3 @@ export interface DomainSets {
    */
   fill(sets: readonly DomainSet[]): Promise<void>
 }
-
-/** For data planes without a kernel, and for tests: domain sets stay empty. */
-export const noDomainSets: DomainSets = { fill: async () => {} }
