@@ -2,12 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findKind, kindOf, parseResources } from '@margay/schemas'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startApi, type TestApi } from '../../../test/harness/api.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -15,24 +14,19 @@ const folder = mkdtempSync(join(tmpdir(), 'margay-policy-'))
 const topology = join(root, 'schemas/test/policy/fixtures/topology.yaml')
 const ladder = (stage: string) => join(root, `test/fixtures/ladder/${stage}.yaml`)
 
-/** An API that knows the resources of the ladder's first stages. */
-const server = createServer((request, response) => {
-  const plural = decodeURIComponent((request.url ?? '').split('/').at(-1) ?? '')
-  const kind = findKind(plural)
-  const items = [topology, ladder('s1'), ladder('s2')]
-    .flatMap((file) => parseResources(readFileSync(file, 'utf8')).resources)
-    .map(({ resource }) => resource)
-    .filter((resource) => kindOf(resource) === kind)
-  response.setHeader('content-type', 'application/json').end(JSON.stringify({ items }))
-})
+/** The API, with the resources of the ladder's first stages. */
+let api: TestApi
 
 beforeAll(async () => {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  api = await startApi({ listen: true })
+  const body = [topology, ladder('s1'), ladder('s2')].map((file) => readFileSync(file, 'utf8')).join('\n---\n')
+  const headers = { 'content-type': 'application/yaml', 'x-margay-user': 'admin' }
+  const applied = await fetch(`${api.url}/v1/apply`, { method: 'POST', headers, body })
+  expect(applied.status).toBe(200)
 })
 
-afterAll(() => {
-  server.close()
+afterAll(async () => {
+  await api.stop()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -42,7 +36,7 @@ async function margay(...args: string[]): Promise<{ code: number; output: string
     env: {
       ...process.env,
       MARGAY_HOME: folder,
-      MARGAY_SERVER: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      MARGAY_SERVER: api.url,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
