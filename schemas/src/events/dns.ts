@@ -1,3 +1,4 @@
+import { responseCodes } from '../dns/response-codes.ts'
 import {
   choice,
   counter,
@@ -16,21 +17,6 @@ import { common, defineEvent } from './event.ts'
 
 const types = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT', 'CAA', 'SVCB', 'HTTPS', 'ANY']
 const classes = ['IN', 'CS', 'CH', 'HS', 'ANY']
-/** Mnemonics of the IANA registry "DNS RCODEs", by number. */
-export const responseCodes = [
-  'NoError',
-  'FormErr',
-  'ServFail',
-  'NXDomain',
-  'NotImp',
-  'Refused',
-  'YXDomain',
-  'YXRRSet',
-  'NXRRSet',
-  'NotAuth',
-  'NotZone',
-]
-
 /** Lookups of one name by one client, or by several with a common prefix, during one flush interval (spec 4.3). */
 export const dns = defineEvent({
   kind: 'dns',

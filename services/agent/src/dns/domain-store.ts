@@ -1,4 +1,4 @@
-import { canonicalDomain } from '@margay/schemas'
+import { canonicalDomain } from '@margay/schemas/policy/domain'
 import type { DomainSet } from './domain-sets.ts'
 import { createExpiryQueue } from './expiry-queue.ts'
 import { createPatternIndex } from './pattern-index.ts'

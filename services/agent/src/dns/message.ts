@@ -1,4 +1,5 @@
-import { type DnsLookup, type DnsRecordSet, responseCodes } from '@margay/schemas'
+import type { DnsLookup, DnsRecordSet } from '@margay/schemas'
+import { responseCodes } from '@margay/schemas/dns/response-codes'
 import { chainLimit, type DomainAnswer } from './domain-store.ts'
 import { isOrdinary, readName } from './name.ts'
 import { className, recordData, typeName } from './record-data.ts'

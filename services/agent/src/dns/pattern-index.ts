@@ -1,4 +1,4 @@
-import { canonicalDomain } from '@margay/schemas'
+import { canonicalDomain } from '@margay/schemas/policy/domain'
 
 /**
  * Finds who asked for a name by a pattern, in a few look-ups however many patterns there are: exact patterns are a table; a pattern

@@ -1,4 +1,4 @@
-import { hasPorts } from '@margay/schemas'
+import { hasPorts } from '@margay/schemas/resources/protocol'
 import { formatIp, type Tuple } from '../netlink/conntrack.ts'
 
 /** The headers of a logged packet. */

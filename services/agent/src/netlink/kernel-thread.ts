@@ -15,18 +15,22 @@ export interface KernelThread {
   ask<T extends 'synced' | 'dumped'>(type: 'sync' | 'dump'): Promise<Extract<WorkerReport, { type: T }>>
 }
 
+/** What a thread throws away soon is collected early, or it would fill 48 MiB first. */
+const resourceLimits = { maxYoungGenerationSizeMb: 6 }
+
 /** Workers run from the sources in development and from the build otherwise, as this very file does. */
 const fromSources = import.meta.url.endsWith('.ts')
 
 /** Starts a worker file of this folder. Node does not hand a TypeScript loader down to workers, so those of the sources load tsx first. */
 export function startWorker(name: string, workerData: unknown): Worker {
-  if (!fromSources) return new Worker(new URL(`./${name}-worker.js`, import.meta.url), { workerData, name })
+  if (!fromSources)
+    return new Worker(new URL(`./${name}-worker.js`, import.meta.url), { workerData, name, resourceLimits })
   const file = JSON.stringify(new URL(`./${name}-worker.ts`, import.meta.url).href)
   const tsx = JSON.stringify(
     pathToFileURL(join(dirname(createRequire(import.meta.url).resolve('tsx/package.json')), 'dist/esm/api/index.mjs')),
   )
   const code = `import(${tsx}).then(({ register }) => { register(); return import(${file}) })`
-  return new Worker(code, { eval: true, workerData, name, execArgv: ['--conditions=source'] })
+  return new Worker(code, { eval: true, workerData, name, resourceLimits, execArgv: ['--conditions=source'] })
 }
 
 /**
