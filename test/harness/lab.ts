@@ -51,6 +51,8 @@ export interface TestLab {
     destination: string,
     options?: { protocol?: 'tcp' | 'udp'; timeoutMs?: number },
   ): Promise<Contact>
+  /** Asks the name server from a pod, as its own programs would. */
+  lookUp(source: string, name: string): Promise<Contact>
   /** Runs a program in a pod's network. */
   exec(pod: string, ...command: string[]): Promise<{ code: number; stdout: string; stderr: string }>
   add(text: string): Promise<LabChange>
@@ -102,6 +104,8 @@ export async function startLab(options: LabOptions): Promise<TestLab> {
       const { host, port } = parseDestination(lab.plan, destination)
       return network.connect(requireSource(lab.plan, source), { scheme: protocol, host, port, timeoutMs })
     },
+    lookUp: (source, host) =>
+      network.connect(requireSource(lab.plan, source), { scheme: 'dns', host, port: null, timeoutMs: 1000 }),
     exec: (name, ...command) => runCommand('ip', ['netns', 'exec', pod(name).netns, ...command]),
     add: (text) => lab.add(text, 'test'),
     remove: (text) => lab.remove(text, 'test'),
