@@ -170,7 +170,22 @@ export function readVectors(): Vector[] {
     })
 }
 
-function vectorOf(file: string, group: Group, { id, ...row }: Given): Vector {
+/** `{times: 3, of: a}` is a list of three; `{times: 3, of: a, joined: true}` one text of them. `#` in a text is the place, from 1. */
+function expand(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(expand)
+  if (typeof value !== 'object' || value === null) return value
+  const { times, of, joined } = value as { times?: unknown; of?: unknown; joined?: unknown }
+  if (typeof times === 'number') {
+    const list = Array.from({ length: times }, (_, index) =>
+      typeof of === 'string' ? of.replace('#', String(index + 1)) : expand(of),
+    )
+    return joined === true ? list.join('') : list
+  }
+  return Object.fromEntries(Object.entries(value).map(([member, inner]) => [member, expand(inner)]))
+}
+
+function vectorOf(file: string, group: Group, given: Given): Vector {
+  const { id, ...row } = expand(given) as Given
   const name = String(id)
   const section = /^[\d.]*\d/.exec(name)?.[0] ?? ''
   return { id: name, section, file, ask: group.ask, ...readers[group.ask](row, group) }
