@@ -5,7 +5,7 @@ import type { Probe } from './probes.ts'
 const traffic = new URL('./traffic.mjs', import.meta.url).pathname
 
 /** A probe with a source port of its own (ICMP: an identifier), by which it is known wherever it arrives. */
-export type Shot = Probe & { readonly sourcePort: number }
+export type Shot = Probe & { readonly sourcePort: number; readonly fromIp?: string }
 
 /** Where first packets arrive, known by their source ports: at a machine's door, or at the processes of the node. */
 export interface Watch {
@@ -66,7 +66,11 @@ export async function fire(shots: readonly Shot[]): Promise<void> {
         stdio: ['pipe', 'ignore', 'inherit'],
       })
       child.stdin.end(
-        list.map(({ to, protocol, port, sourcePort }) => JSON.stringify({ to, protocol, port, sourcePort })).join('\n'),
+        list
+          .map(({ to, protocol, port, sourcePort, fromIp }) =>
+            JSON.stringify({ to, protocol, port, sourcePort, fromIp }),
+          )
+          .join('\n'),
       )
       const [status] = (await once(child, 'close')) as [number]
       if (status !== 0) throw new Error(`shots from ${netns} failed`)

@@ -3,6 +3,7 @@
 //   stream ADDRESS PORT               sends over TCP and UDP until standard input ends; prints how many went out and came back
 //   hold ADDRESS PORT                 opens a TCP connection; each line on standard input is sent, each echo printed
 //   ping ADDRESS                      sends one echo request and ends when it is answered; with 124 when it cannot be sent
+//   connect ADDRESS PORT              opens a TCP connection; prints "connected", "timed out" or the error's code
 //   fire                              sends the first packet of each connection that a line of JSON on standard input names
 //   lookup SERVER NAME...             asks for A records and prints the response codes
 import dgram from 'node:dgram'
@@ -110,6 +111,17 @@ function echoes(to) {
   }
 }
 
+if (verb === 'connect') {
+  const tcp = net.connect({ host: rest[0], port: Number(rest[1]) })
+  const end = (text) => {
+    console.log(text)
+    process.exit(0)
+  }
+  tcp.on('connect', () => end('connected'))
+  tcp.on('error', (error) => end(error.code))
+  setTimeout(() => end('timed out'), 1500)
+}
+
 if (verb === 'ping') {
   const socket = echoes(rest[0])
   const id = process.pid & 0xffff
@@ -119,14 +131,14 @@ if (verb === 'ping') {
 
 if (verb === 'fire') {
   for await (const line of readline.createInterface(process.stdin)) {
-    const { to, protocol, port, sourcePort } = JSON.parse(line)
+    const { to, protocol, port, sourcePort, fromIp } = JSON.parse(line)
     if (protocol === 'icmp') echoes(to).send(sourcePort)
     else if (protocol === 'udp') {
-      const udp = dgram.createSocket(net.isIPv6(to) ? 'udp6' : 'udp4').bind(sourcePort)
+      const udp = dgram.createSocket(net.isIPv6(to) ? 'udp6' : 'udp4').bind(sourcePort, fromIp)
       await once(udp, 'listening')
       udp.on('error', () => {})
       udp.send('shot', port, to, () => {})
-    } else net.connect({ host: to, port, localPort: sourcePort }).on('error', () => {})
+    } else net.connect({ host: to, port, localPort: sourcePort, localAddress: fromIp }).on('error', () => {})
     // A burst would fill the queue of packets that wait for one neighbour's address.
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
