@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clusterOf, namespace, pod } from './cluster.ts'
 import { createTestNode, type TestNode, whyNot } from './node.ts'
 import { type Place, type Probe, packetOf, runProbes, startTraffic } from './probes.ts'
-import { createRandom, randomPolicies } from './random-policies.ts'
 import { createTestCluster, type RunningAgent, type TestCluster } from './running-agent.ts'
 
 const reason = whyNot()
@@ -213,29 +212,6 @@ describe.skipIf(reason !== null)('host endpoints on a real kernel', { timeout: 3
       expect(node.run('nft', 'list', 'table', 'inet', 'margay')).not.toContain('chain to-host')
     },
   )
-
-  test.each([1, 2])('random policies on a host endpoint decide as the evaluator says (policies %i)', async (seed) => {
-    const { tiers, policies } = randomPolicies(seed, { selectors: ['has(host)'], net4: '10.78.0.', net6: 'fd78::' })
-    const texts = [base, felix('Return'), host({ interfaceName: 'wire0' }), tiers, policies]
-    for (const text of texts) await cluster.apply(text)
-    await running.agent.programmer.settled()
-    const random = createRandom(seed * 100)
-    const places: readonly Place[] = [...node.pods, node.outside]
-    const probes = Array.from({ length: 36 }, (_, index) => {
-      const other = places[random(3)] as Place
-      const isIn = index % 3 > 0 || other !== node.outside
-      const [from, to] = isIn ? [other, self] : [self, node.outside]
-      const protocol = (['tcp', 'tcp', 'udp', 'icmp'] as const)[random(4)] as Probe['protocol']
-      return probe(from, random(4) === 0 ? to.ip6 : to.ip, [80, 81, 82, 22, 90, 99][random(6)] as number, protocol)
-    })
-    const seen = await compare(probes, ...texts)
-    await remove(policies)
-    await remove(host({ interfaceName: 'wire0' }))
-    const kinds = new Set(
-      seen.map((text) => text.split('|')).map(([, , , action, index]) => `${action} ${index === '-1'}`),
-    )
-    expect(kinds.size).toBeGreaterThanOrEqual(4)
-  })
 
   test.each(['Drop', 'Accept'])(
     'packets of workloads to their host: %s is not asked of its endpoint',
