@@ -155,6 +155,16 @@ export const Config = Type.Object(
               },
               { additionalProperties: false },
             ),
+            Type.Object(
+              {
+                type: Type.Literal('webhook'),
+                name: Type.String(),
+                url: Type.String({ pattern: '^https?://[^/]' }),
+                tokenFile: Type.Optional(Type.String()),
+                minSeverity: Type.Integer({ default: 1, minimum: 1, maximum: 100 }),
+              },
+              { additionalProperties: false },
+            ),
           ]),
           { default: [], description: 'where alert messages go; none: the inbox on the console and the log' },
         ),

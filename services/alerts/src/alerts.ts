@@ -12,6 +12,7 @@ import { type Clock, createLane } from './lane.ts'
 import { createOutbox } from './outbox.ts'
 import { createEmailReceiver } from './receivers/email.ts'
 import { createSlackReceiver } from './receivers/slack.ts'
+import { createWebhookReceiver } from './receivers/webhook.ts'
 import type { AlertStatus } from './rule-state.ts'
 import { createRules } from './rules.ts'
 import { createWatermark } from './watermark.ts'
@@ -42,10 +43,10 @@ export function createAlerts(
   const { log, clickhouse, resources, reporter, clock } = deps
   const { cluster, host } = config
   const now = () => clock.now()
-  const receivers = config.alerts.receivers.map(
-    (each): Receiver =>
-      each.type === 'email' ? createEmailReceiver(each, { cluster }) : createSlackReceiver(each, { cluster }),
-  )
+  const receivers = config.alerts.receivers.map((each): Receiver => {
+    if (each.type === 'email') return createEmailReceiver(each, { cluster })
+    return each.type === 'slack' ? createSlackReceiver(each, { cluster }) : createWebhookReceiver(each, { cluster })
+  })
   const state = createState(stateTopic, { log })
   const outbox = createOutbox({ cluster, host }, { state, receivers })
   const deliveries = reporter.counter(

@@ -38,10 +38,10 @@ export interface Attempt {
   readonly recipients: readonly string[] | null
 }
 
-/** A way to tell people: one mailbox list or one channel. */
+/** A way to tell people, or a program: one mailbox list, one channel, one address. */
 export interface Receiver {
   readonly name: string
-  readonly channel: 'email' | 'slack'
+  readonly channel: 'email' | 'slack' | 'webhook'
   /** Events below it are not sent here. */
   readonly minSeverity: number
   /** Resolves with what the receiver answered when it has the message; rejects with a DeliveryError. */

@@ -10,6 +10,7 @@ import {
 import { type Attempt, DeliveryError, type Receiver } from '../delivery.ts'
 import type { Message } from '../message.ts'
 import { blocksOf, fallbackText } from './slack-blocks.ts'
+import { isUnreachable } from './unreachable.ts'
 
 /** Settings of a channel: one entry of `alerts.receivers` of type slack. */
 export interface SlackConfig {
@@ -123,24 +124,10 @@ function failureOf(error: unknown, { channel }: SlackConfig): DeliveryError {
     return new DeliveryError(isPermanent ? 'permanent' : 'ambiguous', text, { cause: error })
   }
   if (error instanceof WebAPIRequestError)
-    return new DeliveryError(isBeforeSending(error.original) ? 'transient' : 'ambiguous', text, { cause: error })
+    return new DeliveryError(isUnreachable(error.original) ? 'transient' : 'ambiguous', text, { cause: error })
   if ((error as Error).name === 'CONFIG_INVALID') return new DeliveryError('permanent', text, { cause: error })
   // The client has no error of its own for a 429 without Retry-After.
   return new DeliveryError(/retry-after|rate.?limit|429/i.test(messageOf(error)) ? 'rate' : 'ambiguous', text, {
     cause: error,
   })
-}
-
-/** True when the connection never came about, so that nothing can have arrived. */
-function isBeforeSending(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (
-      ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(
-        code ?? '',
-      )
-    )
-      return true
-  }
-  return false
 }

@@ -33,7 +33,7 @@ describe('a post to Slack', () => {
         tokenFile: join(dir, 'token'),
         apiUrl: slack.url,
         minSeverity: 1,
-        timeoutMs: 300,
+        timeoutMs: 1000,
         ...rest,
       },
       { cluster: 'c1' },
