@@ -1,5 +1,5 @@
 import { sha256 } from '@margay/kit/identity'
-import { type Evaluation, evaluate, type Packet, type PolicyModel } from '@margay/schemas'
+import { type Evaluation, evaluate, type Packet, type Policy, type PolicyModel } from '@margay/schemas'
 import { createHitMemory } from '../nftables/hit-memory.ts'
 import { createRenderer } from '../nftables/renderer.ts'
 import { createTablePlan, type TablePlan } from '../nftables/table-plan.ts'
@@ -27,6 +27,8 @@ export function createMemoryDataplane(
   const hits = createHitMemory(() => 0)
   const plan = createTablePlan(hits)
   const renderer = createRenderer(model, plan)
+  /** Policies as they were when they were last taken. */
+  const good = new Map<string, Policy>()
   const counted = new Map<string, { allowed: number; denied: number }>()
   let programmed: NodePolicy | null = null
   const enforced: PolicyModel = Object.assign(Object.create(model) as PolicyModel, {
@@ -35,7 +37,10 @@ export function createMemoryDataplane(
       if (renderer.refused.size === 0) return tiers
       return tiers.map(({ tier, policies }) => ({
         tier,
-        policies: policies.filter(({ id }) => !renderer.refused.has(id)),
+        policies: policies.flatMap((policy) => {
+          const known = renderer.refused.has(policy.id) ? good.get(policy.id) : policy
+          return known === undefined ? [] : [known]
+        }),
       }))
     }) satisfies PolicyModel['governing'],
   })
@@ -69,11 +74,13 @@ export function createMemoryDataplane(
     async program(policy) {
       const isFirst = programmed === null
       renderer.update(policy)
-      for (const id of new Set([...plan.changed.chains].map((name) => plan.chains.get(name)?.cause ?? null))) {
+      for (const id of new Set([...plan.changed.chains.keys()].map((name) => plan.chains.get(name)?.cause ?? null))) {
         const reason = id === null ? null : refuses(id)
         if (id !== null && reason !== null) renderer.refuse(id, reason)
       }
       const changed = isFirst || plan.changed.chains.size + plan.changed.sets.size > 0
+      for (const { policies } of model.tiers())
+        for (const one of policies) if (!renderer.refused.has(one.id)) good.set(one.id, one)
       plan.written()
       renderer.written()
       programmed = policy

@@ -73,7 +73,7 @@ export function createNftablesDataplane(deps: NftablesDeps): Dataplane {
 
   function everything(kernel: Present): Changed {
     return {
-      chains: new Set([...plan.chains.keys(), ...kernel.chains.keys()]),
+      chains: new Map([...plan.chains.keys(), ...kernel.chains.keys()].map((name) => [name, null])),
       sets: new Map([...plan.sets.keys(), ...kernel.sets.keys()].map((name) => [name, 'all'])),
     }
   }

@@ -58,10 +58,10 @@ export function createRepair(deps: { readonly generation: () => number; readonly
       slice = 0
       if (queue.length === 0 || now() < dueAt) return changed
       slice = length
-      const all = { chains: new Set(changed.chains), sets: new Map(changed.sets) }
+      const all = { chains: new Map(changed.chains), sets: new Map(changed.sets) }
       for (const { kind, name } of queue.slice(0, slice)) {
         // What went in the meantime needs no repair.
-        if (kind === 'chain' && chains.has(name)) all.chains.add(name)
+        if (kind === 'chain' && chains.has(name) && !all.chains.has(name)) all.chains.set(name, null)
         if (kind === 'set' && sets.has(name)) all.sets.set(name, 'all')
       }
       return all

@@ -36,7 +36,8 @@ export interface TablePlan {
 
 /** Names of chains and sets to be written again, or to be taken away when the plan has them no more. */
 export interface Changed {
-  readonly chains: ReadonlySet<string>
+  /** With what each was when it was last written; null when it was not there. */
+  readonly chains: ReadonlyMap<string, Chain | null>
   /** Of a set whose elements changed: the value that each had before, undefined when it was not there. `all` stands for every element. */
   readonly sets: ReadonlyMap<string, ReadonlyMap<string, string | undefined> | 'all'>
 }
@@ -46,7 +47,10 @@ export function createTablePlan(hits: Pick<HitMemory, 'hold' | 'release'>): Tabl
   const parts = new Map<string, Part>()
   const chains = new Map<string, Chain & { readonly cause: string | null }>()
   const sets = new Map<string, { set: NamedSet; cause: string | null; users: number }>()
-  const changed = { chains: new Set<string>(), sets: new Map<string, Map<string, string | undefined> | 'all'>() }
+  const changed = {
+    chains: new Map<string, Chain | null>(),
+    sets: new Map<string, Map<string, string | undefined> | 'all'>(),
+  }
   const size = { rules: 0, elements: 0 }
 
   function touched(name: string): Map<string, string | undefined> | null {
@@ -62,11 +66,11 @@ export function createTablePlan(hits: Pick<HitMemory, 'hold' | 'release'>): Tabl
     const had = chains.get(name)
     size.rules += (chain?.rules.length ?? 0) - (had?.rules.length ?? 0)
     if (chain === null) chains.delete(name)
-    else {
-      chains.set(name, { ...chain, cause })
-      if (had !== undefined && had.hook === chain.hook && sameRules(had.rules, chain.rules)) return
-    }
-    changed.chains.add(name)
+    else chains.set(name, { ...chain, cause })
+    const before = changed.chains.get(name)
+    if (before !== undefined) {
+      if (isSameChain(before, chain)) changed.chains.delete(name)
+    } else if (!isSameChain(had ?? null, chain)) changed.chains.set(name, had ?? null)
   }
 
   function useSet(name: string, set: NamedSet, cause: string | null): void {
@@ -131,6 +135,9 @@ export function createTablePlan(hits: Pick<HitMemory, 'hold' | 'release'>): Tabl
     },
   }
 }
+
+const isSameChain = (a: Chain | null, b: Chain | null) =>
+  a === b || (a !== null && b !== null && a.hook === b.hook && sameRules(a.rules, b.rules))
 
 const sameRules = (a: readonly Rule[], b: readonly Rule[]) =>
   a.length === b.length && a.every((rule, index) => sameRule(rule, b[index] as Rule))

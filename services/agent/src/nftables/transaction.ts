@@ -59,7 +59,7 @@ export function transactions(
     if (set.elements.size > 0) before.push({ ...elements('add', name, set), ...by(cause) })
   }
 
-  for (const name of changed.chains) {
+  for (const name of changed.chains.keys()) {
     const chain = plan.chains.get(name)
     if (chain === undefined) continue
     const hook = present.chains.get(name)
@@ -74,7 +74,7 @@ export function transactions(
     if (planned?.set.kind === 'map' && isNew(name))
       change.push({ type: 'set', op: 'add', kind: 'map', set: name, spec: planned.set.spec, ...by(planned.cause) })
   }
-  for (const name of changed.chains) {
+  for (const name of changed.chains.keys()) {
     const chain = plan.chains.get(name)
     if (chain === undefined) continue
     if (present.chains.get(name) === usualHook(chain.hook)) change.push({ type: 'chain', op: 'flush', chain: name })
@@ -87,7 +87,7 @@ export function transactions(
       change.push({ ...step, ...by(planned.cause) })
   }
 
-  const idleChains = [...changed.chains].filter((name) => !plan.chains.has(name) && present.chains.has(name))
+  const idleChains = [...changed.chains.keys()].filter((name) => !plan.chains.has(name) && present.chains.has(name))
   const idleSets = [...changed.sets.keys()].filter((name) => !plan.sets.has(name) && present.sets.has(name))
   const kindOf = (name: string) => present.sets.get(name)?.kind ?? 'set'
   after.push(

@@ -53,7 +53,7 @@ export function rendering(
       Object.fromEntries([...plan.chains].map(([name, { rules }]) => [name, rules.map((rule) => rule.join(' '))])),
     script() {
       const all = {
-        chains: new Set(plan.chains.keys()),
+        chains: new Map([...plan.chains.keys()].map((n) => [n, null] as const)),
         sets: new Map([...plan.sets.keys()].map((n) => [n, 'all'] as const)),
       }
       const { before, change } = transactions(nothingPresent(), plan, all)

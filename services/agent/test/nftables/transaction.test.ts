@@ -156,7 +156,7 @@ test('elements of domain sets are left alone, also when everything is written ag
   const { plan, put, sent } = table()
   put({}, { d: { ...set([]), domains: ['a.example'] } })
   expect(sent()).toEqual([['add table inet margay', 'add set inet margay d { type ipv4_addr; }']])
-  const everything = { chains: new Set<string>(), sets: new Map([['d', 'all' as const]]) }
+  const everything = { chains: new Map<string, null>(), sets: new Map([['d', 'all' as const]]) }
   const present: Present = {
     table: true,
     chains: new Map(),
