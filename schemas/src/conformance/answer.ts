@@ -1,7 +1,7 @@
 import { answerKubernetes } from './kubernetes.ts'
 import { answerPolicy } from './policy.ts'
 import { answerQuery } from './query.ts'
-import { messageOf } from './request.ts'
+import { messageOf, VectorError } from './request.ts'
 import { answerResource } from './resource.ts'
 import { answerSelector } from './selector.ts'
 
@@ -26,7 +26,7 @@ export function answer(conformance: Conformance, request: unknown): object {
   const id = (request as { id?: unknown } | null | undefined)?.id ?? null
   try {
     if (typeof request !== 'object' || request === null || Array.isArray(request))
-      throw new TypeError('a vector is a JSON object')
+      throw new VectorError('a vector is a JSON object')
     return { id, ...interfaces[conformance](request as Readonly<Record<string, unknown>>) }
   } catch (error) {
     return { id, valid: false, error: messageOf(error) }

@@ -8,6 +8,7 @@ import type { Resource } from '../resources/resource.ts'
 import type { Backend } from './backends.ts'
 import { hostAddresses, type Place, type World } from './places.ts'
 import { arrivalsOf, type Probe } from './probe.ts'
+import { readProbe } from './probe-shape.ts'
 import { type Given, messageOf, objectOf, VectorError } from './request.ts'
 import { resourceOf } from './resource.ts'
 
@@ -41,7 +42,7 @@ export interface PolicyAnswer extends EndAnswers {
 export function answerPolicy(given: Given): PolicyAnswer {
   const { resources } = given
   if (!Array.isArray(resources)) throw new VectorError('resources must be a list')
-  const probe = probeOf(objectOf(given, 'probe'))
+  const probe = readProbe(objectOf(given, 'probe'))
   return judgeProbe(
     worldOf(
       resources.map((one, index) => validResource(one, index)),
@@ -105,12 +106,6 @@ function verdictOf({ egress, ingress, transit }: Judgements): Verdict {
   return denied ? 'deny' : 'allow'
 }
 
-function probeOf(given: Given): Probe {
-  objectOf(given, 'source')
-  objectOf(given, 'destination')
-  return given as Given & Probe
-}
-
 function validResource(given: unknown, index: number): Resource {
   const at = `resources[${index}]`
   if (typeof given !== 'object' || given === null) throw new VectorError(`${at} must be an object`)
@@ -118,7 +113,9 @@ function validResource(given: unknown, index: number): Resource {
   const { kind, metadata } = resource
   const [error] = validateResource(resource).filter(({ severity }) => severity === 'error')
   if (error !== undefined)
-    throw new VectorError(`${at} (${kind} ${metadata.name}) is not valid: ${error.path}: ${error.message}`)
+    throw new VectorError(
+      `${at} (${kind} ${metadata.name ?? 'without a name'}) is not valid: ${error.path}: ${error.message}`,
+    )
   return resource
 }
 

@@ -26,7 +26,11 @@ export function objectOf(given: Given, member: string): Given {
   return value as Given
 }
 
-/** The message of anything thrown. */
+/**
+ * The message of an error that says what is wrong. One that is no such error comes of members that no schema describes (those of a Node or an
+ * EndpointSlice) and have the wrong type; what it says would help nobody.
+ */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const says = error instanceof Error && !(error instanceof TypeError || error instanceof RangeError)
+  return says ? error.message : 'a member is of the wrong type'
 }

@@ -40,7 +40,8 @@ export function answerResource(given: Given): ResourceAnswer {
 /** The object as a resource. Throws VectorError when it has no apiVersion, kind or metadata. */
 export function resourceOf(given: Given): Resource {
   const { apiVersion, kind, metadata } = given
-  if (typeof apiVersion !== 'string' || typeof kind !== 'string' || typeof metadata !== 'object' || metadata === null)
+  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string' || !isObject)
     throw new VectorError('a resource has apiVersion, kind and metadata')
   return given as Resource
 }
