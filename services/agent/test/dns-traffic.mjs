@@ -9,6 +9,7 @@
 //                                and how long look-ups took
 //   burst SERVER DOMAIN COUNT FIRST   asks for COUNT names at once; prints how many answers came within a second, and on each
 //                                line of standard input how many there are by then
+//   send ADDRESS PORT            sends one datagram; prints "answered" or "lost"
 //   lookup SERVER NAME TYPE udp|tcp   looks one name up and prints the addresses
 import dgram from 'node:dgram'
 import { once } from 'node:events'
@@ -107,6 +108,16 @@ if (verb === 'lookup') {
   const found =
     transport === 'tcp' ? await lookUpTcp(server, 1, name, type) : await lookUpUdp(socket, server, 1, name, type)
   console.log(JSON.stringify(found))
+  socket.close()
+}
+
+if (verb === 'send') {
+  const socket = dgram.createSocket('udp4')
+  socket.send('x', Number(rest[1]), rest[0])
+  const timer = setTimeout(() => socket.emit('message', 'lost'), 1000)
+  const [message] = await once(socket, 'message')
+  clearTimeout(timer)
+  console.log(message === 'lost' ? 'lost' : 'answered')
   socket.close()
 }
 
