@@ -28,7 +28,8 @@ export interface NetlinkSocket {
 const AF_NETLINK = 16
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
-const NETLINK_NETFILTER = 12
+/** Families of netlink (netlink(7)). */
+const families = { route: 0, netfilter: 12 } as const
 const SOL_SOCKET = 1
 const SO_SNDBUF = 7
 const SO_RCVBUF = 8
@@ -46,8 +47,9 @@ const ENOBUFS = 105
 /** Larger than any datagram the kernel builds (NFULNL_NLBUFSIZ_MAX is 128 KiB). */
 const datagramSize = 256 * 1024
 
-/** Opens a socket to netfilter. `groups` is a bit mask of multicast groups; receive gives up after `timeoutMs`. */
+/** Opens a socket to netfilter, or to the kernel's routing. `groups` is a bit mask of multicast groups; receive gives up after `timeoutMs`. */
 export function openNetlink(options: {
+  readonly family?: keyof typeof families
   readonly groups: number
   readonly timeoutMs: number
   readonly bufferBytes: number
@@ -55,9 +57,10 @@ export function openNetlink(options: {
   readonly explainErrors?: boolean
 }): NetlinkSocket {
   const c = loadLibc()
-  const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)
+  const { family = 'netfilter' } = options
+  const fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, families[family])
   const failed = (call: string) =>
-    new MargayError('NETLINK_FAILED', `${call} on a netfilter socket failed (errno ${koffi.errno()}): run as root`, {
+    new MargayError('NETLINK_FAILED', `${call} on a ${family} socket failed (errno ${koffi.errno()}): run as root`, {
       details: { errno: koffi.errno(), call },
     })
   if (fd < 0) throw failed('socket')

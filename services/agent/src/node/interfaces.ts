@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
 import type { Reporter } from '@margay/kit/reporter'
 import { runIn } from './command.ts'
+import { createRouteWatch } from './route-watch.ts'
 
 /** Which interface leads to which pod, and which addresses are the node's own, kept current from the kernel's routes. */
 export interface Interfaces extends Component {
@@ -27,18 +27,13 @@ interface Link {
 
 /** Changes come in bursts (a pod brings several routes). */
 const settleMs = 20
-/** Pause before the monitor is started again. */
-const restartMs = 1000
 
 /** Follows the interfaces of a network namespace; null is this process's own. */
 export function createInterfaces(netns: string | null, deps: { readonly reporter: Reporter }): Interfaces {
   const listeners = new Set<() => void>()
   let routes: ReadonlyMap<string, string> = new Map()
   let addresses: ReadonlyMap<string, string> = new Map()
-  let monitor: ChildProcess | undefined
   let settling: NodeJS.Timeout | undefined
-  let restart: NodeJS.Timeout | undefined
-  let stopped = false
   let problem: string | null = null
 
   async function read(): Promise<void> {
@@ -54,8 +49,8 @@ export function createInterfaces(netns: string | null, deps: { readonly reporter
   }
 
   function reread(): void {
-    clearTimeout(settling)
-    settling = setTimeout(() => {
+    settling ??= setTimeout(() => {
+      settling = undefined
       read().catch((error) => {
         problem = `cannot read the routes of the node: ${messageOf(error)}`
         deps.reporter.log.warn({ error: messageOf(error) }, 'routes not read')
@@ -63,25 +58,7 @@ export function createInterfaces(netns: string | null, deps: { readonly reporter
     }, settleMs)
   }
 
-  function watch(): void {
-    const [file, ...args] = [
-      ...(netns === null ? [] : ['ip', 'netns', 'exec', netns]),
-      'ip',
-      'monitor',
-      'route',
-      'address',
-    ]
-    monitor = spawn(file as string, args, { stdio: ['ignore', 'pipe', 'ignore'] })
-    monitor.stdout?.on('data', reread)
-    monitor.on('error', () => {})
-    monitor.on('close', () => {
-      if (stopped) return
-      restart = setTimeout(() => {
-        watch()
-        reread()
-      }, restartMs)
-    })
-  }
+  const watch = createRouteWatch(netns, reread)
 
   return {
     name: 'interfaces',
@@ -90,19 +67,13 @@ export function createInterfaces(netns: string | null, deps: { readonly reporter
     addresses: () => addresses,
     onChange: (listener) => void listeners.add(listener),
     async start() {
-      stopped = false
-      watch()
+      // Watched first: what changes while it is read is read again.
+      watch.start()
       await read()
     },
     async stop() {
-      stopped = true
+      watch.stop()
       clearTimeout(settling)
-      clearTimeout(restart)
-      const child = monitor
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-      const gone = new Promise<void>((resolve) => child.once('close', () => resolve()))
-      child.kill()
-      await gone
     },
     health: () => (problem === null ? { state: 'ok' } : { state: 'degraded', reason: problem }),
   }
