@@ -1,4 +1,4 @@
-import { readVectors } from '../../schemas/test/conformance/vectors.ts'
+import { vectors } from '../../schemas/test/conformance/vectors.ts'
 
 /** What the sections are about that vectors are for. */
 const titles: Readonly<Record<string, string>> = {
@@ -71,7 +71,6 @@ const columns = ['selector', 'resource', 'policy', 'kubernetes', 'query'] as con
 
 /** The index of the conformance vectors: how many for each section, counted. */
 export function conformanceReference(): string {
-  const vectors = readVectors()
   const sections = [...new Set(vectors.map(({ section }) => section))].sort(bySection)
   const untitled = sections.filter((section) => titles[section] === undefined)
   if (untitled.length > 0) throw new Error(`sections without a title: ${untitled.join(', ')}`)
@@ -95,7 +94,7 @@ margay eval policy < policy.ndjson
 How to read a line: \`resource\`, \`with\` and \`given\` hold resources in short (\`{np: shop/web, selector: …}\` is a NetworkPolicy \`web\` in \`shop\`; the rest is its
 spec), \`in\` and \`out\` the only ingress rule for \`shop/web\` and egress rule of \`shop/client\` (\`gin\`, \`gout\`: in a global policy), \`probe\` the connection. Of the
 answer: \`is\` the verdict, \`src\` and \`dst\` the egress and ingress traces, \`pending\`, \`psrc\`, \`pdst\` the same with staged policies as if enforced.
-[vectors.ts](vectors.ts) reads them; [worlds.yaml](worlds.yaml) has the clusters they share.
+[short-forms.ts](short-forms.ts) reads them; [worlds.yaml](worlds.yaml) has the clusters they share.
 
 | Section | About | ${columns.join(' | ')} | all |
 |---|---|${columns.map(() => '---|').join('')}---|

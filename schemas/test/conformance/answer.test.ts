@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { answer, answerLine, conformances } from '../../src/conformance/answer.ts'
-import { readVectors } from './vectors.ts'
+import { type Vector, vectors } from './vectors.ts'
 
 const runs = process.env.MARGAY_NIGHTLY === '1' ? 5000 : 60
 
@@ -49,14 +49,14 @@ describe('answers', () => {
   })
 
   test('vectors that were damaged somewhere are answered in words, never by a crash', () => {
-    const vectors = readVectors().filter((_, index) => index % 7 === 0)
     const damage = fc.record({
-      vector: fc.constantFrom(...vectors),
+      index: fc.nat(vectors.length - 1),
       steps: fc.array(fc.nat(20), { minLength: 1, maxLength: 7 }),
       value: fc.oneof(fc.constant(null), fc.jsonValue({ maxDepth: 1 })),
     })
     fc.assert(
-      fc.property(damage, ({ vector, steps, value }) => {
+      fc.property(damage, ({ index, steps, value }) => {
+        const vector = vectors[index] as Vector
         const request = damaged({ id: 1, ...vector.request }, steps, value)
         const text = JSON.stringify(answer(vector.ask, request))
         expect(text).not.toMatch(/Cannot |is not a function|is not iterable|undefined|out of range|Invalid array/)
