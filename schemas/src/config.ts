@@ -118,6 +118,11 @@ export const Config = Type.Object(
           default: 'auto',
           description: 'how nftables is written: over netlink, by the nft command, or by netlink where it is to be had',
         }),
+        cutDenied: Type.Boolean({
+          default: false,
+          description:
+            'connections that policy denies from now on are cut; otherwise they go on, as in Calico, and are counted',
+        }),
         flowFlushInterval: duration('10s', 'time between flow logs when FelixConfiguration does not say'),
         heartbeatInterval: duration('5s', 'time between status events'),
       },

@@ -3,8 +3,8 @@ import type { LocalEndpoint } from '../nftables/render.ts'
 
 /** The workload endpoints of a node, each with the interface that leads to it. */
 export interface LocalEndpoints {
-  /** Takes changes of the model in. */
-  follow(changes: Pick<ModelChanges, 'endpoints'>): void
+  /** Takes changes of the model in. Returns addresses that their endpoints have no more. */
+  follow(changes: Pick<ModelChanges, 'endpoints'>): string[]
   /** Those whose interface is known now, and the keys of the others. */
   placed(): { readonly endpoints: readonly LocalEndpoint[]; readonly waiting: readonly string[] }
 }
@@ -26,11 +26,15 @@ export function createLocalEndpoints(
 
   return {
     follow({ endpoints }) {
+      const left: string[] = []
       for (const key of endpoints) {
         const endpoint = deps.model.endpoint(key)
-        if (endpoint?.node === node && endpoint.kind === 'wep') known.set(key, endpoint)
+        const isHere = endpoint?.node === node && endpoint.kind === 'wep'
+        for (const ip of known.get(key)?.ips ?? []) if (!isHere || !endpoint.ips.includes(ip)) left.push(ip)
+        if (isHere) known.set(key, endpoint)
         else known.delete(key)
       }
+      return left
     },
     placed() {
       const endpoints: LocalEndpoint[] = []

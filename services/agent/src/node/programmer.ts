@@ -4,6 +4,7 @@ import type { Reporter } from '@margay/kit/reporter'
 import type { PolicyModel } from '@margay/schemas'
 import type { Dataplane, Programmed } from '../dataplane/dataplane.ts'
 import type { RenderOptions } from '../nftables/render.ts'
+import type { ConnectionCutter } from './connection-cutter.ts'
 import type { HostPlacement } from './host-endpoints.ts'
 import { createLocalEndpoints } from './local-endpoints.ts'
 import { programmerHealth } from './programmer-health.ts'
@@ -35,6 +36,8 @@ export interface ProgrammerDeps {
   /** Where the host endpoints of the node stand now. */
   readonly hosts: () => HostPlacement
   readonly options: () => RenderOptions
+  /** Told of what has consequences for connections that stand. */
+  readonly connections?: Pick<ConnectionCutter, 'policyChanged' | 'left'>
   readonly reporter: Reporter
 }
 
@@ -72,11 +75,13 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
   let revision = 0
   let endpoints = 0
   let waiters: (() => void)[] = []
+  /** Addresses that left, until that is programmed. */
+  const left: string[] = []
 
   async function program(): Promise<void> {
     const version = deps.version()
     const changes = follower.take()
-    local.follow(changes)
+    left.push(...local.follow(changes))
     const placed = local.placed()
     const hosts = deps.hosts()
     waiting = placed.waiting
@@ -91,6 +96,9 @@ export function createProgrammer(node: string, deps: ProgrammerDeps): Programmer
     })
     end()
     metrics.programmed(programmed)
+    // Only now can nobody open another one by the policy of before.
+    if (left.length > 0) deps.connections?.left(left.splice(0))
+    if (programmed.changed) deps.connections?.policyChanged()
     revision = version
     endpoints = placed.endpoints.length + new Set([...hosts.named.values(), ...(hosts.rest ? [hosts.rest] : [])]).size
     tellRefusals()
