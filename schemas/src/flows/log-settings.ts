@@ -10,6 +10,8 @@ export interface LogSettings extends DnsSettings {
   readonly flows: FlowSettings
   /** Policies of host endpoints that a flow met on its way are told too. */
   readonly flowTransit: boolean
+  /** Statistics of TCP sockets. */
+  readonly flowTcp: boolean
 }
 
 const builtIn = defaultFlowSettings
@@ -39,6 +41,7 @@ export function logSettings(spec: Spec, fallback: { readonly flowFlushMs: number
       domainLimit: amount(spec.flowLogsFileDomainsLimit) ?? builtIn.domainLimit,
       natPortLimit: amount(spec.flowLogsFileNatOutgoingPortLimit) ?? builtIn.natPortLimit,
     },
+    flowTcp: spec.flowLogsCollectTcpStats === true,
     flowTransit: spec.flowLogsPolicyScope === 'AllPolicies',
     dnsAggregation: oneOf([0, 1], spec.dnsLogsFileAggregationKind) ?? 1,
     dnsIncludeLabels: spec.dnsLogsFileIncludeLabels !== false,

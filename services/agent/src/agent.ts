@@ -6,9 +6,10 @@ import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import type { StatusFacts } from '@margay/kit/status'
 import { createCluster, keyOf, type Resource, type ResourceKey, type ServiceSpec } from '@margay/schemas'
+import type { Capabilities } from './dataplane/dataplane.ts'
 import { createMemoryDataplane } from './dataplane/memory.ts'
 import { createDnsPolicy } from './dns/dns-policy.ts'
-import { createCollector } from './flows/collector.ts'
+import { type Collector, createCollector } from './flows/collector.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
 import { tableName } from './nftables/ruleset.ts'
@@ -45,6 +46,8 @@ export interface Agent {
   flush(): Promise<{ flows: number; dns: number; durable: boolean }>
   /** What the heartbeat tells. */
   facts(): StatusFacts
+  /** What the node can do, and why not the rest. */
+  capabilities(): Capabilities & Partial<Collector['capabilities']>
   /** Routes of the operations server. */
   routes: NonNullable<Parameters<typeof createOperationsServer>[1]['routes']>
 }
@@ -185,15 +188,21 @@ export function createAgent(
       dataplane.close()
     },
   }
-  interfaces.onChange(() => programmer.changed())
+  interfaces.onChange(() => {
+    programmer.changed()
+    collector?.changed()
+  })
 
   async function flush(): Promise<{ flows: number; dns: number; durable: boolean }> {
     const told = (await collector?.flush()) ?? { flows: 0, dns: 0 }
     return { ...told, durable: await outbox.drained(flushPatienceMs) }
   }
 
+  const capabilities = () => ({ ...dataplane.capabilities, ...collector?.capabilities })
+
   return {
     flush,
+    capabilities,
     components: [
       follower,
       outbox,
@@ -211,6 +220,7 @@ export function createAgent(
     routes(server) {
       server.post('/flush', flush)
       server.get('/dns', dnsPolicy.look)
+      server.get('/capabilities', capabilities)
       server.post('/settle', async () => {
         await programmer.settled()
         return { revision: programmer.revision }

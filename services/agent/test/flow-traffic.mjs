@@ -1,6 +1,7 @@
 // Traffic inside a pod of a system test of flows; run with `ip netns exec POD node flow-traffic.mjs ...`.
 //   flood ADDRESS COUNT                    sends so many datagrams, each to a port of its own from 10000 on
 //   transfer ADDRESS PORT COUNT BYTES      so many connections, each sends so many bytes and waits until they have come back
+//   keep ADDRESS PORT BYTES                one such connection; prints "done", and stays open until standard input ends
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
@@ -34,4 +35,19 @@ if (verb === 'transfer') {
       socket.destroy()
     }),
   )
+}
+
+if (verb === 'keep') {
+  const [port, bytes] = numbers.map(Number)
+  const socket = net.connect(port, address)
+  let back = 0
+  socket.on('data', (chunk) => {
+    back += chunk.length
+    if (back === bytes) console.log('done')
+  })
+  await once(socket, 'connect')
+  socket.write(Buffer.alloc(bytes))
+  process.stdin.resume()
+  await once(process.stdin, 'end')
+  socket.end()
 }

@@ -10,6 +10,7 @@ import {
   flow,
   type PolicyModel,
 } from '@margay/schemas'
+import type { Capability } from '../dataplane/dataplane.ts'
 import type { DnsPolicy } from '../dns/dns-policy.ts'
 import { createKernelThread } from '../netlink/kernel-thread.ts'
 import type { WorkerReport } from '../netlink/worker-protocol.ts'
@@ -22,14 +23,17 @@ import type { Noted } from './assembly.ts'
 import { createConnections } from './connections.ts'
 import { createLosses } from './losses.ts'
 import type { Outbox } from './outbox.ts'
+import { createSockets } from './sockets.ts'
 import { transitTrace } from './trace.ts'
 
 /** Turns what the kernel tells about packets into flow and DNS events. */
 export interface Collector extends Component {
   /** Fetches what the kernel holds and writes flow and DNS events now. Gives the number of each. */
   flush(): Promise<{ flows: number; dns: number }>
-  /** Takes over changed intervals and levels. */
+  /** Takes over changed settings and interfaces. */
   changed(): void
+  /** What it can tell beyond connections and verdicts. */
+  readonly capabilities: { readonly tcpStatistics: Capability }
 }
 
 /** What the collector reads from and writes to. */
@@ -49,6 +53,7 @@ export interface CollectorDeps {
 
 /** Time between two readings of the kernel's table of connections. */
 const dumpMs = 5000
+const tcpOff: Capability = { on: false, reason: 'flowLogsCollectTcpStats is not set' }
 /** About ten milliseconds of work. */
 const evaluationsAtOnce = 1000
 /** Receive buffer of a kernel socket: about half a second of a million small packets a second. */
@@ -91,6 +96,9 @@ export function createCollector(
   )
   const noteLogged = reporter.sampled()
 
+  const sockets = createSockets()
+  let tcp: Capability = tcpOff
+
   const connections = createConnections({
     model,
     names: deps.dns.names,
@@ -98,6 +106,7 @@ export function createCollector(
     local: localEndpoint,
     isHost,
     extent: () => hosts().extent,
+    socketOf: sockets.at,
     emit(update) {
       updates.inc({ reporter: update.reporter, action: update.action })
       flows.add(withTransit(update))
@@ -128,6 +137,15 @@ export function createCollector(
     } else if (report.type === 'ended') {
       losses.connections(report.overruns)
       connections.ended(report.entries)
+    } else if (report.type === 'tcp') tell(report.reason)
+  }
+
+  /** Says once why there are no statistics of TCP. */
+  function tell(reason: string | null): void {
+    if (!settings().flowTcp) tcp = tcpOff
+    else {
+      if (reason !== null && reason !== tcp.reason) reporter.log.warn({ reason }, 'no statistics of tcp')
+      tcp = reason === null ? { on: true } : { on: false, reason }
     }
   }
 
@@ -152,6 +170,7 @@ export function createCollector(
     const end = dumpSeconds.startTimer()
     const dumped = await table.ask<'dumped'>('dump')
     end()
+    sockets.take(dumped.sockets)
     connections.dumped(dumped.entries, dumped.complete)
     entries.set(connections.size.connections)
     reevaluate()
@@ -194,6 +213,7 @@ export function createCollector(
   function schedule(): void {
     const { flowFlushMs, dnsFlushMs } = settings()
     flows.set(settings().flows)
+    if (settings().flowTcp || tcp !== tcpOff) table.tell({ type: 'tcp', on: settings().flowTcp })
     const wanted = `${flowFlushMs} ${dnsFlushMs}`
     if (wanted === intervals) return
     intervals = wanted
@@ -206,7 +226,15 @@ export function createCollector(
   return {
     name: 'collector',
     changed: schedule,
-    health: losses.health,
+    get capabilities() {
+      return { tcpStatistics: tcp }
+    },
+    health() {
+      const health = losses.health()
+      // What was asked for and is not to be had is worth knowing, though nothing is broken.
+      if (health.state !== 'ok' || tcp.on || tcp === tcpOff) return health
+      return { state: 'ok', reason: `no statistics of TCP: ${tcp.reason}` }
+    },
     async flush() {
       if (dumping !== null) await dumping
       await dumpOnce()

@@ -1,10 +1,20 @@
-import { type Endpoint, type FlowMark, hasPorts, type ServicePort, type TraceEntry } from '@margay/schemas'
+import {
+  type Endpoint,
+  type FlowMark,
+  hasPorts,
+  type ServicePort,
+  type TcpSample,
+  type TraceEntry,
+} from '@margay/schemas'
+import type { SocketState } from '../bpf/tcp-statistics.ts'
 import { type ConntrackEntry, type Tuple, tcpTimeWait } from '../netlink/conntrack.ts'
-import type { Addressed, Judged } from './assembly.ts'
+import type { Judged } from './assembly.ts'
 import { type AttemptsDeps, createAttempts } from './attempts.ts'
 import { tupleKey } from './ip-packet.ts'
+import { sampleOf, type ToldLosses } from './sockets.ts'
 import { countersOf, type End, type Subject, subjectOf } from './subject.ts'
 import { isOutsidePolicy, presentTrace } from './trace.ts'
+import { addressedOf, afterNat, natOf } from './translation.ts'
 
 /**
  * Joins the two things the kernel tells: which rules judged a connection's first packet (log), and how much went through
@@ -31,6 +41,8 @@ export interface ConnectionsDeps extends AttemptsDeps {
   readonly isHost: (ip: string) => boolean
   /** Another text when other addresses of the node are guarded by host endpoints. */
   readonly extent: () => string
+  /** The TCP socket of a pod that sends such packets, where the kernel tells how it is. */
+  readonly socketOf?: (sent: Tuple) => SocketState | null
 }
 
 interface FollowedEnd {
@@ -41,6 +53,8 @@ interface FollowedEnd {
   deniedPackets: number
   deniedBytes: number
   readonly mark: FlowMark
+  /** Losses of its socket; null when those so far are not to be told. */
+  told: ToldLosses | null
 }
 
 interface Followed {
@@ -100,6 +114,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         deniedPackets: 0,
         deniedBytes: 0,
         mark: { interval: -1 },
+        told: { retransmissions: 0, lost: 0 },
       })
     if (isJudged('src', tuple)) add('src')
     if (isJudged('dst', tuple)) add('dst')
@@ -150,6 +165,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       if (end.enforced !== null) continue
       end.enforced = presentTrace(model, connection.subject.packet, directionOf(end.end))
       end.started ||= isOld
+      if (isOld) end.told = null
     }
     if (!isOld) return
     // From before this agent: its past was counted by the one before, or by nobody.
@@ -204,12 +220,21 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         enforced: end.enforced ?? [],
         service: connection.service,
         ...(end.end === 'src' ? natOf(entry) : {}),
+        ...tcpOf(end, entry),
         ...countersOf(end.end, passed, back),
         started,
         completed,
         mark: end.mark,
       })
     }
+  }
+
+  /** How the end's own socket is. */
+  function tcpOf(end: FollowedEnd, { original, reply }: ConntrackEntry): { readonly tcp?: TcpSample } {
+    const state = deps.socketOf?.(end.end === 'src' ? original : reply) ?? null
+    if (state === null) return {}
+    end.told ??= { retransmissions: state.retransmissions, lost: state.lost }
+    return { tcp: sampleOf(state, end.told) }
   }
 
   /** Connections that a complete dump lacks are over, if their end is not told by the next one (events may be lost). */
@@ -278,26 +303,3 @@ const directionOf = (end: End) => (end === 'src' ? 'egress' : 'ingress')
 
 /** A TCP connection counts as ended from TIME_WAIT on, others when the kernel forgets them. */
 const isOver = ({ tcpState }: ConntrackEntry) => (tcpState ?? 0) >= tcpTimeWait
-
-/** What the client addressed, if DNAT has changed it. */
-function addressedOf({ original, reply }: ConntrackEntry): Addressed | null {
-  const { protocol, destination, destinationPort } = original
-  if (!hasPorts(protocol) || (destination === reply.source && destinationPort === reply.sourcePort)) return null
-  return { ip: destination, port: destinationPort }
-}
-
-/** The source port that the client has beyond this node, if SNAT gave it another address. */
-function natOf({ original, reply }: ConntrackEntry): { readonly natPort?: number } {
-  return !hasPorts(original.protocol) || reply.destination === original.source ? {} : { natPort: reply.destinationPort }
-}
-
-/** The connection after DNAT, as the rules saw it. */
-function afterNat({ original, reply }: ConntrackEntry): Tuple {
-  return {
-    source: original.source,
-    destination: reply.source,
-    protocol: original.protocol,
-    sourcePort: original.sourcePort,
-    destinationPort: hasPorts(original.protocol) ? reply.sourcePort : original.destinationPort,
-  }
-}

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { enterNetns } from '@margay/kit/netns'
+import { workloadPrefix } from '../nftables/base-chains.ts'
 import {
   type ConntrackEntry,
   conntrackDestroyType,
@@ -11,6 +12,7 @@ import {
 import { decodeMessages, types } from './message.ts'
 import { requests } from './requests.ts'
 import { type NetlinkSocket, openNetlink } from './socket.ts'
+import { createTcpWatch } from './tcp-watch.ts'
 import { createWake } from './wake.ts'
 import type { WorkerOptions, WorkerReport, WorkerRequest } from './worker-protocol.ts'
 
@@ -57,6 +59,7 @@ function main(options: WorkerOptions): void {
   const queries = openNetlink({ groups: 0, timeoutMs: 50, bufferBytes: options.bufferBytes })
   report({ type: 'ready', largeBuffer: events.largeBuffer, wakeFd: wake.fd })
 
+  const tcp = createTcpWatch(workloadPrefix)
   let ended: ConntrackEntry[] = []
   let overruns = 0
   let reported = performance.now()
@@ -96,11 +99,13 @@ function main(options: WorkerOptions): void {
       if (request.type === 'dump') {
         // What ended before the dump is told before it.
         tell()
-        report({ type: 'dumped', id: request.id, ...dump(queries, request.id) })
+        report({ type: 'dumped', id: request.id, ...dump(queries, request.id), sockets: tcp.read() })
       }
+      if (request.type === 'tcp') report({ type: 'tcp', reason: tcp.want(request.on) })
     }
   }
   tell()
+  tcp.want(false)
   wake.close()
   events.close()
   queries.close()

@@ -11,6 +11,7 @@ import type { WorkerOptions, WorkerReport, WorkerRequest } from './worker-protoc
 export interface KernelThread {
   start(): Promise<void>
   stop(): Promise<void>
+  tell(request: Extract<WorkerRequest, { type: 'tcp' }>): void
   /** Asks for an answer that carries the request's id. Rejects when the thread has ended. */
   ask<T extends 'synced' | 'dumped'>(type: 'sync' | 'dump'): Promise<Extract<WorkerReport, { type: T }>>
 }
@@ -99,6 +100,7 @@ export function createKernelThread(
       wakeFd = null
       await gone
     },
+    tell: post,
     ask(type) {
       if (worker === undefined)
         return Promise.reject(new MargayError('AGENT_WORKER_DIED', `the ${name} thread is not running`))

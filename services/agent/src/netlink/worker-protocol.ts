@@ -1,3 +1,4 @@
+import type { SocketState } from '../bpf/tcp-statistics.ts'
 import type { Judged, Noted } from '../flows/assembly.ts'
 import type { ConntrackEntry } from './conntrack.ts'
 
@@ -15,6 +16,8 @@ export interface WorkerOptions {
 export type WorkerRequest =
   | { readonly type: 'sync'; readonly id: number }
   | { readonly type: 'dump'; readonly id: number }
+  /** Statistics of TCP are wanted, or no longer; again when there may be new interfaces. */
+  | { readonly type: 'tcp'; readonly on: boolean }
   | { readonly type: 'stop' }
 
 /** What a thread tells, asked or not. */
@@ -43,4 +46,8 @@ export type WorkerReport =
       readonly id: number
       readonly entries: readonly ConntrackEntry[]
       readonly complete: boolean
+      /** Sockets of pods that have sent something since the dump before. */
+      readonly sockets: readonly SocketState[]
     }
+  /** Why there are no statistics of TCP, or not of all pods; null when all is well. */
+  | { readonly type: 'tcp'; readonly reason: string | null }
