@@ -82,9 +82,17 @@ function expectedRecords({ packet, expected, isUntracked, model, node }: Expecta
     // Which of the host endpoints of a node that a packet only crosses is not to be seen from addresses.
     if (!fromPod && !toPod) return null
     if (egress?.verdict === 'deny') return null
+    // `*` is asked again behind the workload where a packet goes; what came first is known only within the node.
+    if (denial === transit.ingress && ingress?.verdict === 'deny') {
+      if (!fromPod) return null
+      continue
+    }
     return one(fromPod ? 'src' : 'dst', denial, 'transit_policies')
   }
   if (egress?.verdict === 'deny') return one('src', egress)
+  // An Allow of `*` before DNAT settles what a workload sends to its node.
+  if (fromPod && toNode && ingress === null && isEarly(transit.egress))
+    return [...one('src', egress), ...one('dst', transit.egress)]
   // Without a connection, nothing tells the first packet from others.
   const isSettled = (judgement: Judgement | null) =>
     isUntracked(judgement) && judgement?.trace.at(-1)?.action === 'allow'

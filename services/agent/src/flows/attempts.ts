@@ -126,8 +126,9 @@ export function createAttempts(deps: AttemptsDeps): Attempts {
       const end: End = direction === 'egress' ? 'src' : 'dst'
       const enforced = traceOf(judged.prefixes.map(deps.hit), verdict, direction, attempt.subject.packet, model)
       const before = attempt.ends[end]
-      // It was stopped on the way, which has been told.
-      if (before !== null && before.transit.length > 0 && verdict === 'allow') return
+      // It was stopped on the way, which has been told; what the ends said before may come later.
+      const isStopped = [attempt.ends.src, attempt.ends.dst].some((seen) => (seen?.transit.length ?? 0) > 0)
+      if (isStopped && verdict === 'allow') return
       const seen: Seen =
         before !== null && before.verdict === verdict && sameTrace(before.enforced, enforced)
           ? before

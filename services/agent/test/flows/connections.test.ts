@@ -227,6 +227,11 @@ test('what a host endpoint denies on the way is told by the end at this node, wh
     expect(updates[0]?.enforced.map(formatTrace)).toEqual(['0|__PROFILE__|__PROFILE__.kns.shop|allow|0'])
     expect(updates[0]?.transit?.map(formatTrace)).toEqual(['0|default|default.wire|deny|0'])
   }
+  // Within the node both ends let it pass before; whatever comes last, one record tells of the denial.
+  const within = harness()
+  for (const prefix of ['ARE0|kns.shop', 'DPEF0|wire', 'API0|web']) within.connections.judged(judged(prefix))
+  for (let i = 0; i < 5; i += 1) within.connections.dumped([], true)
+  expect(within.updates.map(short)).toEqual(['src deny out 1/60 in 0/0 started 1 completed 1'])
   const { connections, updates } = harness()
   connections.judged(judged('APIF0|wire', { tuple: tuple({ source: '203.0.113.5' }) }))
   for (let i = 0; i < 5; i += 1) connections.dumped([], true)
