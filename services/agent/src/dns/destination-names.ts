@@ -1,5 +1,5 @@
 import { createAnsweredNames, type DnsLookup } from '@margay/schemas'
-import type { NamePair } from './domain-store.ts'
+import type { NamePair } from './domain-facts.ts'
 
 /** The names of addresses as DNS told them: what rules with domains judge by, and what flow logs show. */
 export interface DestinationNames {

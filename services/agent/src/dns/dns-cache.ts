@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { mkdir, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { KnownName } from './domain-store.ts'
+import type { KnownName } from './domain-facts.ts'
 
 /**
  * What was learned from DNS, on disk, so that a restart keeps access: a first line that names the form and the epoch, then one JSON line for

@@ -1,7 +1,8 @@
 import { MargayError } from '@margay/kit/errors'
 import type { TableChange } from '../nftables/wire/change.ts'
+import type { ElementChange, NamePair } from './domain-facts.ts'
 import type { DomainSet } from './domain-sets.ts'
-import type { DomainStore, ElementChange, NamePair } from './domain-store.ts'
+import type { DomainStore } from './domain-store.ts'
 
 /**
  * Brings what the store knows into the elements of the kernel's sets. What an agent before this one left in them, and the cache file does

@@ -1,47 +1,8 @@
-import { canonicalDomain } from '@margay/schemas/policy/domain'
+import type { DomainAnswer, DomainChanges, ElementChange, KnownName, NamePair, SharedAddress } from './domain-facts.ts'
 import type { DomainSet } from './domain-sets.ts'
 import { createExpiryQueue } from './expiry-queue.ts'
+import { createNameRegistry } from './name-registry.ts'
 import { createPatternIndex } from './pattern-index.ts'
-
-/** What an answer says about the name that was asked for. Names are canonical, lives in seconds. */
-export interface DomainAnswer {
-  /** The name asked for, then the target of each CNAME record in turn; `ttl` is the life of the record that leads on to the next. */
-  readonly chain: readonly { readonly name: string; readonly ttl: number }[]
-  /** Addresses of the last name of the chain, in their usual text. */
-  readonly addresses: readonly { readonly ip: string; readonly ttl: number }[]
-}
-
-/** An element of a kernel set to add or to delete. */
-export interface ElementChange {
-  readonly set: string
-  readonly op: 'add' | 'delete'
-  readonly ip: string
-}
-
-/** A name, and an address that counts for it. */
-export type NamePair = readonly [name: string, ip: string]
-
-/** What has happened since it was last taken. */
-export interface DomainChanges {
-  /** In order. */
-  readonly elements: readonly ElementChange[]
-  readonly learned: readonly NamePair[]
-  readonly forgotten: readonly NamePair[]
-}
-
-/** A name with its addresses and when each ends, as it is kept on disk. Times are those of the store's clock. */
-export interface KnownName {
-  readonly name: string
-  readonly addresses: readonly (readonly [ip: string, until: number])[]
-}
-
-/** An address in a domain set that names outside the set's patterns gave as well: whoever may reach one may reach all. */
-export interface SharedAddress {
-  readonly ip: string
-  readonly set: string
-  readonly allowed: readonly string[]
-  readonly others: readonly string[]
-}
 
 /** Bounds on what servers, hostile ones included, can make a node remember. */
 export interface DomainLimits {
@@ -51,10 +12,18 @@ export interface DomainLimits {
   readonly addressesPerName: number
   /** Names that lead to one name by CNAME and are credited with its new addresses. */
   readonly aliasesPerName: number
+  /** Addresses counted for names because of one answer: its own and, by way of aliases, others'. */
+  readonly creditsPerAnswer: number
 }
 
 /** What a node can afford: about 100 MB when all of it is used. */
-export const domainLimits: DomainLimits = { names: 200_000, pairs: 400_000, addressesPerName: 512, aliasesPerName: 64 }
+export const domainLimits: DomainLimits = {
+  names: 200_000,
+  pairs: 400_000,
+  addressesPerName: 512,
+  aliasesPerName: 64,
+  creditsPerAnswer: 20_000,
+}
 
 /**
  * Names and the addresses that DNS answers gave for them, until each ends; and the kernel sets that follow from both. Pure: time is
@@ -117,23 +86,19 @@ interface KernelSet {
 }
 
 const familyOf = (ip: string) => (ip.includes(':') ? 6 : 4)
-/** Names are filed under their last two labels, where a new set looks for those that it matches. */
-const siteOf = (name: string) => name.slice(name.lastIndexOf('.', name.lastIndexOf('.') - 1) + 1)
 
 /** Makes an empty store. */
 export function createDomainStore(limits: DomainLimits = domainLimits): DomainStore {
-  const records = new Map<string, NameRecord>()
-  const sites = new Map<string, Set<NameRecord>>()
+  const records = createNameRegistry<NameRecord>()
   const byAddress = new Map<string, Set<NameRecord>>()
   const sets = new Map<string, KernelSet>()
   const index = createPatternIndex<KernelSet>()
   const queue = createExpiryQueue<Life>()
-  // Names in the order in which they were last learned; those that no set wants are the first to go.
-  const idle = new Set<NameRecord>()
-  const wanted = new Set<NameRecord>()
   let pairs = 0
   let elementCount = 0
   let dropped = 0
+  /** What is left of what the present answer may credit. */
+  let budget = 0
   let elements: ElementChange[] = []
   let learned: NamePair[] = []
   let forgotten: NamePair[] = []
@@ -150,6 +115,7 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
       const until = (ttl: number) => now + Math.min(longestLifeMs, Math.max(leastLifeMs, ttl * 1000 + store.extraMs))
       const last = chain.at(-1)
       if (last === undefined || chain.length > chainLimit) return
+      budget = limits.creditsPerAnswer
       for (let i = chain.length - 2; i >= 0; i -= 1) {
         const { name, ttl } = chain[i] as { name: string; ttl: number }
         link(name, recordOf((chain[i + 1] as { name: string }).name), until(ttl), now)
@@ -198,7 +164,7 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
       return found
     },
     *known() {
-      for (const { name, addresses } of records.values())
+      for (const { name, addresses } of records.all())
         if (addresses.size > 0) yield { name, addresses: [...addresses].map(([ip, { until }]) => [ip, until]) }
     },
     restore(names, now) {
@@ -206,12 +172,13 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
         const alive = addresses.filter(([, until]) => until > now)
         if (alive.length === 0) continue
         const record = recordOf(name)
+        budget = limits.creditsPerAnswer
         for (const [ip, until] of alive) credit(record, ip, until, now, 0)
       }
       keepBounds()
     },
     clear() {
-      for (const record of [...records.values()]) remove(record)
+      for (const record of [...records.all()]) remove(record)
     },
     take() {
       const changes = { elements, learned, forgotten }
@@ -234,16 +201,9 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
     let record = records.get(name)
     if (record === undefined) {
       record = { name, addresses: new Map(), aliases: new Map(), aliasLife: null, sets: [...index.owners(name)] }
-      records.set(name, record)
-      const site = siteOf(name)
-      const neighbours = sites.get(site)
-      if (neighbours === undefined) sites.set(site, new Set([record]))
-      else neighbours.add(record)
       for (const set of record.sets) set.names.add(record)
     }
-    const order = record.sets.length > 0 ? wanted : idle
-    order.delete(record)
-    order.add(record)
+    records.touch(record, record.sets.length > 0)
     return record
   }
 
@@ -269,6 +229,11 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
   function credit(record: NameRecord, ip: string, until: number, now: number, depth: number): void {
     const known = record.addresses.get(ip)
     if (known !== undefined && known.until >= until) return
+    if (budget <= 0) {
+      dropped += 1
+      return
+    }
+    budget -= 1
     // Put at the end again: the address that was told longest ago is the first to go.
     record.addresses.delete(ip)
     if (known !== undefined) {
@@ -326,18 +291,12 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
   function remove(record: NameRecord): void {
     for (const ip of [...record.addresses.keys()]) discredit(record, ip)
     for (const set of record.sets) set.names.delete(record)
-    records.delete(record.name)
-    idle.delete(record)
-    wanted.delete(record)
-    const site = siteOf(record.name)
-    const neighbours = sites.get(site)
-    neighbours?.delete(record)
-    if (neighbours?.size === 0) sites.delete(site)
+    records.delete(record)
   }
 
   function keepBounds(): void {
     while (records.size > limits.names || pairs > limits.pairs) {
-      const [oldest] = idle.size > 0 ? idle : wanted
+      const oldest = records.oldest()
       if (oldest === undefined) return
       dropped += 1
       remove(oldest)
@@ -347,7 +306,7 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
 
   /** Lives that have not been ended before their time: those that have still lie in the queue. */
   function* lives(): Generator<Life> {
-    for (const { addresses, aliasLife } of records.values()) {
+    for (const { addresses, aliasLife } of records.all()) {
       yield* addresses.values()
       if (aliasLife !== null) yield aliasLife
     }
@@ -358,24 +317,14 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
     sets.set(spec.name, set)
     for (const pattern of spec.patterns) {
       index.add(pattern, set)
-      for (const record of candidates(pattern)) {
+      for (const record of records.candidates(pattern)) {
         if (set.names.has(record) || !index.owners(record.name).has(set)) continue
         set.names.add(record)
         record.sets.push(set)
-        idle.delete(record)
-        wanted.add(record)
+        records.touch(record, true)
         for (const ip of record.addresses.keys()) count(set, ip)
       }
     }
-  }
-
-  /** Names that a pattern may match: it alone, those of its last two labels, or all when it has no two behind its star. */
-  function candidates(pattern: string): Iterable<NameRecord> {
-    const labels = canonicalDomain(pattern).split('.')
-    const star = labels.indexOf('*')
-    if (star >= 0) return labels.length - star > 2 ? (sites.get(labels.slice(-2).join('.')) ?? []) : records.values()
-    const record = records.get(labels.join('.'))
-    return record === undefined ? [] : [record]
   }
 
   function removeSet(set: KernelSet): void {
@@ -384,9 +333,7 @@ export function createDomainStore(limits: DomainLimits = domainLimits): DomainSt
     for (const pattern of set.spec.patterns) index.remove(pattern, set)
     for (const record of set.names) {
       record.sets = record.sets.filter((other) => other !== set)
-      if (record.sets.length > 0) continue
-      wanted.delete(record)
-      idle.add(record)
+      if (record.sets.length === 0) records.touch(record, false)
     }
   }
 }

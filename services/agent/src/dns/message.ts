@@ -1,6 +1,7 @@
 import type { DnsLookup, DnsRecordSet } from '@margay/schemas'
 import { responseCodes } from '@margay/schemas/dns/response-codes'
-import { chainLimit, type DomainAnswer } from './domain-store.ts'
+import type { DomainAnswer } from './domain-facts.ts'
+import { chainLimit } from './domain-store.ts'
 import { isOrdinary, readName } from './name.ts'
 import { className, recordData, typeName } from './record-data.ts'
 

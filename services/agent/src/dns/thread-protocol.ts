@@ -1,6 +1,6 @@
 import type { DnsLookup } from '@margay/schemas'
+import type { KnownName, NamePair, SharedAddress } from './domain-facts.ts'
 import type { DomainSet } from './domain-sets.ts'
-import type { KnownName, NamePair, SharedAddress } from './domain-store.ts'
 import type { DnsPacketResult } from './lookups.ts'
 import type { DnsServer } from './trusted-servers.ts'
 

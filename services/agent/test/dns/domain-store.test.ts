@@ -1,8 +1,9 @@
 import { matchDomain } from '@margay/schemas'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { DomainAnswer } from '../../src/dns/domain-facts.ts'
 import type { DomainSet } from '../../src/dns/domain-sets.ts'
-import { createDomainStore, type DomainAnswer, type DomainStore, domainLimits } from '../../src/dns/domain-store.ts'
+import { createDomainStore, type DomainStore, domainLimits } from '../../src/dns/domain-store.ts'
 
 const answer = (name: string, ips: readonly string[], ttl = 60): DomainAnswer => ({
   chain: [{ name, ttl: 0 }],
@@ -126,7 +127,13 @@ test('what was learned comes back from disk with the time that is left', () => {
 })
 
 test('a hostile server fills no more than the bounds, and names that rules want are the last to go', () => {
-  const store = createDomainStore({ names: 100, pairs: 200, addressesPerName: 8, aliasesPerName: 4 })
+  const store = createDomainStore({
+    names: 100,
+    pairs: 200,
+    addressesPerName: 8,
+    aliasesPerName: 4,
+    creditsPerAnswer: 150,
+  })
   const told = kernel(store)
   store.replaceSets([set('s', 'wanted.example')])
   store.learn(answer('wanted.example', ['192.0.2.1'], 3600), 0)
@@ -151,6 +158,29 @@ test('a hostile server fills no more than the bounds, and names that rules want 
   expect(told.drain()).toEqual({ s: ['192.0.2.1', '192.0.2.2'] })
   store.learn(answer('wanted.example', ips, 3600), 2000)
   expect(told.drain().s).toHaveLength(8)
+})
+
+test('names that lead to one another in every way there is cost one answer no more than its share', () => {
+  const store = createDomainStore()
+  const names = Array.from({ length: 300 }, (_, i) => `n${i}.evil.example`)
+  for (const [i, name] of names.entries())
+    for (let j = 1; j <= 30; j += 1) {
+      const target = names[(i + j * 7) % names.length] as string
+      store.learn(
+        {
+          chain: [
+            { name, ttl: 3600 },
+            { name: target, ttl: 0 },
+          ],
+          addresses: [],
+        },
+        0,
+      )
+    }
+  const ips = Array.from({ length: 512 }, (_, i) => `10.0.${i >> 8}.${i & 255}`)
+  store.learn(answer('n0.evil.example', ips, 3600), 0)
+  expect(store.size.pairs).toBeLessThanOrEqual(domainLimits.creditsPerAnswer)
+  expect(store.dropped).toBeGreaterThan(0)
 })
 
 // A server that says whatever it likes, against a model that remembers every credit there ever was.
