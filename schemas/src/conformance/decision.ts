@@ -34,24 +34,26 @@ export function decisionOf(answer: EndAnswers): Decision {
 
 /** A decision in a few words: `shop/default.web#2`, `end of tier security (security.base)`, `profile kns.shop`, `a failsafe port`. */
 export function decisionText({ hit, exempt }: Decision): string {
-  if (hit === null) return exempt === null ? 'nothing' : (exemptions[exempt] ?? exempt)
+  if (hit === null) return exempt === null ? 'nothing' : exemptions[exempt]
   const { ref, ruleIndex } = parseTrace(hit)
   const policy = hit.split('|')[2] as string
   if (ref.kind === 'profile') return ruleIndex < 0 ? 'no profile allows it' : `profile ${ref.name}`
   return ruleIndex < 0 ? `end of tier ${ref.tier} (${policy})` : `${policy}#${ruleIndex}`
 }
 
-const exemptions: Readonly<Record<string, string>> = {
+const exemptions: Readonly<Record<Exemption | 'outside', string>> = {
   self: 'it talks to itself',
   'own-host': 'a node may always talk to its own workloads',
   'endpoint-to-host': 'defaultEndpointToHostAction',
   failsafe: 'a failsafe port',
+  'neighbour-discovery': 'IPv6 may always look for its neighbours',
+  tunnel: 'a workload may not send tunnels',
   outside: 'neither end is subject to policy',
 }
 
 /**
  * True when a decision is what somebody named: a policy (`web`, `shop/web`, `shop/default.web`, `default.web`), with `#<rule>` a rule of it
- * (`#-1` the end of its tier), `profile`, or an exemption (`failsafe`, `own-host`, `self`, `endpoint-to-host`, `outside`).
+ * (`#-1` the end of its tier), `profile`, or an exemption (`failsafe`, `own-host`, `self`, `endpoint-to-host`, `neighbour-discovery`, `tunnel`, `outside`).
  */
 export function isDecidedBy({ hit, exempt }: Decision, by: string): boolean {
   if (hit === null) return exempt === by
