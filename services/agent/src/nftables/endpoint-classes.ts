@@ -16,8 +16,8 @@ export interface EndpointClasses {
   /** The chain that leads a workload's packets to its class. */
   gate(name: string): string
   leave(name: string, user: string): void
-  /** The rules of a policy, or of a profile by `profile:<name>`, are others: its classes ask it anew. */
-  reruled(id: string): void
+  /** The rules of policies, or of profiles by `profile:<name>`, are others: their classes ask them anew. */
+  reruled(ids: Iterable<string>): void
   /** The chains are to be rendered again: those named, or all. */
   mark(names: Iterable<string> | 'all'): void
   /** Gives up what nobody needs. */
@@ -45,6 +45,8 @@ export function createEndpointClasses(deps: {
   const classes = new Map<string, Kept>()
   const marked = new Set<string>()
   const idle = new Set<string>()
+  /** Made since the last `refresh`, by what policies say now. */
+  const made = new Set<string>()
   const numbers = new Set<number>()
   let lastNumber = 0
   let areGatesChanged = false
@@ -139,6 +141,7 @@ export function createEndpointClasses(deps: {
         classes.set(found.name, kept)
         askUnits(kept)
         marked.add(found.name)
+        made.add(found.name)
       }
       kept.users.set(user, endpoint)
       idle.delete(found.name)
@@ -149,8 +152,10 @@ export function createEndpointClasses(deps: {
       const kept = classes.get(name)
       if (kept?.users.delete(user) === true && kept.users.size === 0) idle.add(name)
     },
-    reruled(id) {
-      for (const name of units.usersOf(id)) {
+    reruled(ids) {
+      const names = new Set<string>()
+      for (const id of ids) for (const name of units.usersOf(id)) if (!made.has(name)) names.add(name)
+      for (const name of names) {
         const kept = classes.get(name) as Kept
         const [user] = kept.users.values()
         const endpoint = user === undefined ? null : model.endpoint(user.key)
@@ -183,6 +188,7 @@ export function createEndpointClasses(deps: {
     refresh(options) {
       for (const name of marked) render(classes.get(name) as Kept, options)
       marked.clear()
+      made.clear()
       if (areGatesChanged || !isDispatched) putDispatch()
     },
   }

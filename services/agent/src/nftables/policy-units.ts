@@ -2,7 +2,7 @@ import type { PolicyRef, Rule as PolicyRule, SetId } from '@margay/schemas'
 import type { AddressSets } from './address-sets.ts'
 import type { DenialOptions } from './denial.ts'
 import { type Place, type PolicyEntry, policyChains } from './policy-chains.ts'
-import { createSetCollector } from './sets.ts'
+import { createSetCollector, createSetMemo } from './sets.ts'
 import type { Part, TablePlan } from './table-plan.ts'
 
 /** The rules of a policy or profile at a place. */
@@ -66,6 +66,7 @@ export function createPolicyUnits(deps: {
   const unwritten = new Set<string>()
   /** Sets that lost a watcher; forgotten when no refusal can bring it back. */
   const left = new Set<SetId>()
+  const lists = createSetMemo()
   const refused = new Map<string, string>()
   let policies = 0
 
@@ -95,7 +96,7 @@ export function createPolicyUnits(deps: {
   }
 
   function render({ source }: Unit, denial: DenialOptions): Rendered {
-    const sets = createSetCollector(addressSets)
+    const sets = createSetCollector(addressSets, lists)
     const { chains, hits, entry } = policyChains({ ...source, ...source.place }, { sets, denial })
     return { part: { chains, sets: sets.sets, hits, cause: source.id }, entry, watched: sets.watched }
   }

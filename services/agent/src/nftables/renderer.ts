@@ -142,8 +142,7 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
       for (const id of addressSets.follow(changes.sets)) units.reshaped(id)
       placeLocals(policy)
       putHooks(policy, policy.options)
-      for (const id of changes.policies) classes.reruled(id)
-      for (const name of changes.profiles) classes.reruled(`profile:${name}`)
+      classes.reruled([...changes.policies, ...[...changes.profiles].map((name) => `profile:${name}`)])
       settings = present
       options = policy.options
       refresh(options)

@@ -30,13 +30,47 @@ export interface SetCollector {
 /** TCP, UDP, SCTP and UDP-Lite. */
 const portedProtocols = fixedSet('inet_proto', ['6', '17', '132', '136'])
 
+/** Sets of lists that were needed before, by their content: many rules have the same, and naming one takes a hash. */
+export interface SetMemo {
+  set(prefix: string, spec: string, elements: readonly string[]): { readonly name: string; readonly set: NamedSet }
+}
+
+const mostRemembered = 10_000
+
+/** Makes an empty memo. */
+export function createSetMemo(): SetMemo {
+  const known = new Map<string, { readonly name: string; readonly set: NamedSet }>()
+  return {
+    set(prefix, spec, elements) {
+      const content = elements.join(',')
+      const key = `${prefix} ${content}`
+      let found = known.get(key)
+      if (found === undefined) {
+        if (known.size >= mostRemembered) known.clear()
+        found = { name: `${prefix}-${shortHash(content)}`, set: namedSet(spec, elements) }
+        known.set(key, found)
+      }
+      return found
+    },
+  }
+}
+
 /** Makes an empty collector. */
-export function createSetCollector(addressSets: Pick<AddressSets, 'named'>): SetCollector {
+export function createSetCollector(
+  addressSets: Pick<AddressSets, 'named'>,
+  memo: SetMemo = createSetMemo(),
+): SetCollector {
   const sets = new Map<string, NamedSet>()
   const watched = new Set<SetId>()
 
   function define(name: string, spec: string, elements: readonly string[]): string {
     if (!sets.has(name)) sets.set(name, namedSet(spec, elements))
+    return `@${name}`
+  }
+
+  function list(prefix: string, spec: string, elements: readonly string[]): string {
+    const { name, set } = memo.set(prefix, spec, elements)
+    sets.set(name, set)
     return `@${name}`
   }
 
@@ -50,11 +84,7 @@ export function createSetCollector(addressSets: Pick<AddressSets, 'named'>): Set
       if (texts.length === 1) return texts[0] as string
       // Without ranges a table of bits does, which is the fastest set there is.
       const hasRange = merged.some(({ first, last }) => first !== last)
-      return define(
-        `${hasRange ? 'p' : 'b'}-${shortHash(texts.join(','))}`,
-        hasRange ? 'type inet_service; flags interval;' : 'type inet_service;',
-        texts,
-      )
+      return hasRange ? list('p', 'type inet_service; flags interval;', texts) : list('b', 'type inet_service;', texts)
     },
     portedProtocols() {
       sets.set('ported', portedProtocols)
@@ -65,8 +95,7 @@ export function createSetCollector(addressSets: Pick<AddressSets, 'named'>): Set
       if (texts.length === 0) return 'none'
       if (texts[0]?.endsWith('/0')) return 'all'
       if (texts.length === 1) return texts[0] as string
-      const name = `n${family}-${shortHash(texts.join(','))}`
-      return define(name, `type ${addressType[family]}; flags interval;`, texts)
+      return list(`n${family}`, `type ${addressType[family]}; flags interval;`, texts)
     },
     addresses(id, family) {
       watched.add(id)
