@@ -3,14 +3,26 @@ import koffi from 'koffi'
 import { MargayError } from './errors.ts'
 
 const cloneNewnet = 0x40000000
-let setns: ((fd: number, kind: number) => number) | undefined
+
+interface Libc {
+  setns(fd: number, kind: number): number
+  socket(domain: number, type: number, protocol: number): number
+}
+let loaded: Libc | undefined
+
+/** The C library, loaded when first needed: machines without namespaces never do. */
+function libc(): Libc {
+  if (loaded !== undefined) return loaded
+  const library = koffi.load('libc.so.6')
+  loaded = {
+    setns: library.func('int setns(int fd, int nstype)'),
+    socket: library.func('int socket(int domain, int type, int protocol)'),
+  } as unknown as Libc
+  return loaded
+}
 
 function enter(fd: number, what: string): void {
-  setns ??= koffi.load('libc.so.6').func('int setns(int fd, int nstype)') as unknown as (
-    fd: number,
-    kind: number,
-  ) => number
-  if (setns(fd, cloneNewnet) !== 0) {
+  if (libc().setns(fd, cloneNewnet) !== 0) {
     throw new MargayError(
       'NETNS_REFUSED',
       `cannot enter the network namespace ${what} (errno ${koffi.errno()}): run as root`,
@@ -50,7 +62,6 @@ const afInet = 2
 const sockStream = 1
 const sockNonblock = 0o4000
 const sockCloexec = 0o2000000
-let socket: ((domain: number, type: number, protocol: number) => number) | undefined
 
 /**
  * Opens an unconnected IPv4 TCP socket (non-blocking, closed on exec) in the network namespace that the thread is in, and returns
@@ -58,12 +69,7 @@ let socket: ((domain: number, type: number, protocol: number) => number) | undef
  * Node itself creates a socket only when it connects, which may be after the namespace was left. Throws NETNS_REFUSED.
  */
 export function openTcpSocket(): number {
-  socket ??= koffi.load('libc.so.6').func('int socket(int domain, int type, int protocol)') as unknown as (
-    domain: number,
-    type: number,
-    protocol: number,
-  ) => number
-  const fd = socket(afInet, sockStream | sockNonblock | sockCloexec, 0)
+  const fd = libc().socket(afInet, sockStream | sockNonblock | sockCloexec, 0)
   if (fd < 0)
     throw new MargayError('NETNS_REFUSED', `cannot open a TCP socket (errno ${koffi.errno()}): raise ulimit -n`)
   return fd
