@@ -10,13 +10,16 @@ import type { Capabilities } from './dataplane/dataplane.ts'
 import { createMemoryDataplane } from './dataplane/memory.ts'
 import { createDnsPolicy } from './dns/dns-policy.ts'
 import { type Collector, createCollector } from './flows/collector.ts'
+import { createDeniedNow } from './flows/denied-now.ts'
 import { createOutbox } from './flows/outbox.ts'
 import { createNftablesDataplane } from './nftables/dataplane.ts'
 import { tableName } from './nftables/ruleset.ts'
 import { createTableWriter, type WriterMode } from './nftables/wire/table-writer.ts'
+import { createConnectionCutter } from './node/connection-cutter.ts'
 import { nodeSettings } from './node/felix.ts'
 import { createHostPlacements } from './node/host-endpoints.ts'
 import { createInterfaces } from './node/interfaces.ts'
+import { createNodeModel } from './node/node-model.ts'
 import { createProgrammer, type Programmer } from './node/programmer.ts'
 
 /** Which node, and how it is reached. */
@@ -33,6 +36,8 @@ export interface AgentConfig {
   readonly dnsCacheFile: string
   /** Receive buffer of the sockets that tell of flows, for tests; 16 MiB when absent. */
   readonly flowBufferBytes?: number
+  /** Connections that policy denies from now on are cut; otherwise they go on, and are counted. */
+  readonly cutDenied?: boolean
   /** Takes all policy out of the kernel at the end; otherwise it stays in force while no agent runs. */
   readonly uninstall: boolean
 }
@@ -101,6 +106,16 @@ export function createAgent(
     return createNftablesDataplane({ model, writer, generation, domains: dnsPolicy, now: Date.now })
   }
 
+  const cutter = createConnectionCutter(
+    { netns, cuts: config.cutDenied ?? false },
+    {
+      isDenied: createDeniedNow(node, {
+        model: createNodeModel(node, { model, hosts, isHost: interfaces.isHost }),
+        names: dnsPolicy.names,
+      }),
+      reporter,
+    },
+  )
   const programmer = createProgrammer(node, {
     model,
     version: () => resources.version,
@@ -108,6 +123,7 @@ export function createAgent(
     interfaceOf: interfaces.interfaceOf,
     hosts,
     options: () => ({ ...settings.render, serviceIps: clusterIps }),
+    connections: cutter,
     reporter,
   })
   const outbox = createOutbox(
@@ -208,7 +224,7 @@ export function createAgent(
       outbox,
       interfaces,
       uninstall,
-      ...(collector === null ? [] : [dnsPolicy, collector]),
+      ...(collector === null ? [] : [dnsPolicy, collector, cutter]),
       programmer,
     ],
     programmer,

@@ -1,3 +1,4 @@
+import './young-generation.ts'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createOperationsServer } from '@margay/kit/http'
@@ -19,6 +20,7 @@ await serve('agent', ({ config, reporter, runDir, end }) => {
       netns: config.agent.netns ?? null,
       dataplane: config.agent.dataplane,
       nft: config.agent.nft,
+      cutDenied: config.agent.cutDenied,
       dnsCacheFile: join(runDir, `agent-${node}.dns-cache`),
       flowFlushMs: milliseconds(config.agent.flowFlushInterval),
       uninstall: process.argv.includes('--uninstall'),
