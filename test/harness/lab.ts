@@ -11,7 +11,7 @@ import { type Document, parseDocuments, readDocuments } from '@margay/lab/manife
 import type { LabNode, LabPlan, LabPod } from '@margay/lab/manifests/plan'
 import { publishedResources } from '@margay/lab/manifests/published'
 import type { Contact } from '@margay/lab/network'
-import { kernelObstacle, runTrial } from '@margay/lab/prerequisites'
+import { hasIpv6, kernelObstacle, runTrial } from '@margay/lab/prerequisites'
 import { parseDestination, requirePod, requireSource } from '@margay/lab/target'
 import type { Resource } from '@margay/schemas'
 import { runCommand } from './product.ts'
@@ -69,7 +69,10 @@ export async function startLab(options: LabOptions): Promise<TestLab> {
   const callers = createCallers({ network, reporter, random: Math.random })
   const publisher = { name: 'none', refused: [], publish: async () => {} }
   const documents = withCluster([...documentsOf(options.internet ?? []), ...documentsOf(options.manifests)])
-  const lab = createLab({ id, nodes: options.nodes ?? 2, documents }, { network, callers, publisher })
+  const lab = createLab(
+    { id, nodes: options.nodes ?? 2, ipv6: hasIpv6({ run: runTrial }), documents },
+    { network, callers, publisher },
+  )
 
   async function stop(): Promise<void> {
     await callers.stop?.()

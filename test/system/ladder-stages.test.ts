@@ -138,14 +138,27 @@ const traces: readonly {
 
 describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel, records and evaluator', () => {
   let world: EnforcedLab
+  /** The rows of the table, and those between pods over IPv6 too, to the pod itself: only services have names here. */
+  let probes: readonly LadderProbe[]
   /** Addresses that names had when they could still be asked for. */
   const addresses = new Map<LadderProbe, string>()
 
   beforeAll(async () => {
     world = await startEnforcedLab({ manifests: topology })
     await world.change(collection)
+    probes = [...ladder, ...ladder.flatMap(overIpv6)]
+    expect(probes.length - ladder.length).toBe(24)
   })
   afterAll(() => world?.stop())
+
+  function overIpv6({ source, destination, outcomes }: LadderProbe): LadderProbe[] {
+    const [, name, namespace, port] = /^([a-z-]+)\.([a-z]+):(\d+)$/.exec(destination) ?? []
+    const service = world.lab.plan.services.find((one) => one.name === name && one.namespace === namespace)
+    if (service === undefined) return []
+    const [endpoint] = service.endpoints
+    const target = endpoint?.ports[service.ports.findIndex((one) => one.port === Number(port))]
+    return [{ source, destination: `[${endpoint?.pod.ip6}]:${target}`, outcomes }]
+  }
 
   async function climbTo(stage: number): Promise<void> {
     if (stage === 0) return
@@ -164,8 +177,9 @@ describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel
 
   async function connect(probe: LadderProbe, stage: number): Promise<Contact> {
     const { source, destination } = probe
-    const port = destination.split(':')[1]
-    const known = isCutOff(source, stage) ? `${addresses.get(probe)}:${port}` : destination
+    const isNumber = /^[[\d]/.test(destination)
+    const known =
+      isCutOff(source, stage) && !isNumber ? `${addresses.get(probe)}:${destination.split(':')[1]}` : destination
     const contact = await world.lab.probe(source, known, { timeoutMs: connectTimeoutMs })
     if (contact.address !== null) addresses.set(probe, contact.address)
     return contact
@@ -180,8 +194,9 @@ describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel
 
   /** The records of a connection: by its own port, and by where it may have arrived. */
   function recordsOf({ source, destination }: LadderProbe, contact: Contact, flows: readonly FlowEvent[]): FlowEvent[] {
-    const { ip } = world.lab.pod(source)
-    const at = arrivals(world.lab.plan, contact.address ?? '', Number(destination.split(':')[1]))
+    const pod = world.lab.pod(source)
+    const ip = destination.startsWith('[') ? pod.ip6 : pod.ip
+    const at = arrivals(world.lab.plan, contact.address ?? '', Number(destination.split(':').at(-1)))
     return flows.filter(
       (flow) =>
         flow.proto === 'tcp' &&
@@ -196,7 +211,7 @@ describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel
     [...new Set(records.map(({ reporter, action }) => `${reporter} ${action}`))].sort().join(', ')
 
   function expectedShape({ destination, outcomes }: LadderProbe, stage: number): string {
-    const isPod = /^[a-z-]+\.(default|dev):/.test(destination)
+    const isPod = /^(\[|[a-z-]+\.(default|dev):)/.test(destination)
     const outcome = outcomes[stage]
     if (outcome === 'deny at source') return 'src deny'
     if (outcome === 'deny at destination') return 'dst deny, src allow'
@@ -263,12 +278,12 @@ describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel
       await world.newFlows()
       const pods = world.lab.pods.map(({ namespace, name }) => `${namespace}/${name}`)
       const [contacts, lookUps] = await Promise.all([
-        Promise.all(ladder.map((probe) => connect(probe, stage))),
+        Promise.all(probes.map((probe) => connect(probe, stage))),
         Promise.all(pods.map((pod) => lookUp(pod, stage))),
       ])
       const flows = await world.newFlows()
       const answersNow = () =>
-        ladder.map((probe, i): Answer => {
+        probes.map((probe, i): Answer => {
           const contact = contacts[i] as Contact
           return { probe, contact, records: recordsOf(probe, contact, flows) }
         })
@@ -309,7 +324,8 @@ describe.skipIf(labObstacle !== null)('the policy ladder, stage by stage: kernel
 
       // A look-up from a port that one of a stage before used is the same connection to the kernel, decided then.
       const fresh = flows.filter(({ num_flows_started }) => num_flows_started > 0)
-      expect(fresh.length).toBeGreaterThan(ladder.length)
+      expect(fresh.length).toBeGreaterThan(probes.length)
+      expect(flows.filter(({ proto }) => proto !== 'tcp' && proto !== 'udp')).toEqual([])
       for (const flow of fresh) expectTraces(flow, evaluate(world.cluster, packetOf(flow)))
       for (const trace of traces.filter((one) => one.stage === stage)) {
         const answer = answers.find(({ probe }) => probe.source === trace.from && probe.destination === trace.to)

@@ -58,18 +58,18 @@ export function inNetns<T>(fd: number, action: () => T): T {
   }
 }
 
-const afInet = 2
+const families = { 4: 2, 6: 10 } as const
 const sockStream = 1
 const sockNonblock = 0o4000
 const sockCloexec = 0o2000000
 
 /**
- * Opens an unconnected IPv4 TCP socket (non-blocking, closed on exec) in the network namespace that the thread is in, and returns
+ * Opens an unconnected TCP socket of a family (non-blocking, closed on exec) in the network namespace that the thread is in, and returns
  * its file descriptor: hand it to `new net.Socket({ fd, readable: true, writable: true })`, then `connect`.
  * Node itself creates a socket only when it connects, which may be after the namespace was left. Throws NETNS_REFUSED.
  */
-export function openTcpSocket(): number {
-  const fd = libc().socket(afInet, sockStream | sockNonblock | sockCloexec, 0)
+export function openTcpSocket(family: 4 | 6 = 4): number {
+  const fd = libc().socket(families[family], sockStream | sockNonblock | sockCloexec, 0)
   if (fd < 0)
     throw new MargayError('NETNS_REFUSED', `cannot open a TCP socket (errno ${koffi.errno()}): raise ulimit -n`)
   return fd

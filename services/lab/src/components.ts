@@ -14,7 +14,7 @@ import { controlRoutes } from './control.ts'
 import { createKernelNetwork } from './kernel/kernel-network.ts'
 import { createLab } from './lab.ts'
 import { publishedResources } from './manifests/published.ts'
-import { kernelObstacle, type Machine } from './prerequisites.ts'
+import { hasIpv6, kernelObstacle, type Machine } from './prerequisites.ts'
 import { createAgentFlush } from './probe.ts'
 import { createPublisher } from './publisher.ts'
 import { createSimulation } from './simulated/simulation.ts'
@@ -34,6 +34,7 @@ export function labComponents(
     throw new MargayError('LAB_IMPOSSIBLE', `no lab in the kernel: ${reason}`)
   if (reason !== undefined) reporter.log.info({ reason }, 'the lab is simulated')
 
+  const ipv6 = reason === undefined && hasIpv6(outer)
   const bundle = readBundle(manifests)
   const log = createEventLog(config, { reporter })
   const resources = createResourceCache({ log, reporter })
@@ -52,7 +53,7 @@ export function labComponents(
   const sink = createApiSink(config.api)
   const publisher = createPublisher({ id, firstOnly: bundle.policies, retryMs: 500 }, { sink, reporter })
   const callers = createCallers({ network, reporter, random: Math.random })
-  const lab = createLab({ id, nodes, documents: bundle.documents }, { network, callers, publisher })
+  const lab = createLab({ id, nodes, ipv6, documents: bundle.documents }, { network, callers, publisher })
   const names = () => lab.plan.nodes.map(({ name }) => name)
   const flush = simulation?.flush ?? createAgentFlush(runDir, names)
 

@@ -45,7 +45,12 @@ export function controlRoutes(deps: {
         id,
         mode: lab.network.mode,
         ...(reason === undefined ? {} : { reason }),
-        nodes: nodes.map(({ name, netns, ip }) => ({ name, netns: lab.network.mode === 'kernel' ? netns : null, ip })),
+        nodes: nodes.map(({ name, netns, ip, ip6 }) => ({
+          name,
+          netns: lab.network.mode === 'kernel' ? netns : null,
+          ip,
+          ip6,
+        })),
         internet: { netns: lab.network.mode === 'kernel' ? internetOf(id) : null },
         pods: lab.plan.pods.map(podStatus),
         notes: [...deps.notes, ...notes],
@@ -76,6 +81,7 @@ export function controlRoutes(deps: {
       name: pod.name,
       node: pod.node,
       ip: pod.ip,
+      ip6: pod.ip6,
       ports: pod.ports.map(({ port, protocol }) =>
         protocol === 'TCP' ? String(port) : `${port}/${protocol.toLowerCase()}`,
       ),

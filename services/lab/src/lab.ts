@@ -28,6 +28,8 @@ export interface Lab extends Component {
 export interface LabConfig {
   readonly id: string
   readonly nodes: number
+  /** Pods have IPv6 too; the kernel must have it. */
+  readonly ipv6?: boolean
   readonly documents: readonly Document[]
 }
 

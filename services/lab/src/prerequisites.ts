@@ -22,6 +22,14 @@ export function kernelObstacle({ platform, uid, run }: Machine): string | null {
   return null
 }
 
+/** Whether network namespaces have IPv6. */
+export function hasIpv6({ run }: Pick<Machine, 'run'>): boolean {
+  const setting = '/proc/sys/net/ipv6/conf/all/disable_ipv6'
+  return (
+    run('unshare', '--net', '--mount', 'sh', '-c', `echo 0 > ${setting} && ip addr add fd00::1/128 dev lo`) === null
+  )
+}
+
 /** Runs a program and waits; for the few trials before the start. */
 export function runTrial(program: string, ...args: string[]): string | null {
   const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 10_000 })

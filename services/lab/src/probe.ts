@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MargayError } from '@margay/kit/errors'
@@ -12,7 +13,7 @@ import { arrivals, parseDestination, requireSource } from './target.ts'
 export interface ProbeRequest {
   /** `ns/pod`, `ns/workload`, or `internet/ip`. */
   readonly source: string
-  /** `ns/pod:port`, `ns/service:port`, `host:port` or `ip:port`. */
+  /** `ns/pod:port`, `ns/service:port`, `host:port`, `ip:port` or `[ip6]:port`. */
   readonly destination: string
   readonly protocol?: string | undefined
   /** How long to wait for the flow record; 3000 when absent, 0 for not at all. */
@@ -66,9 +67,9 @@ export async function probe(
     let flow: FlowEvent | null = null
     if (search !== null && contact.address !== null) {
       const at = arrivals(lab.plan, contact.address, destination.port)
-      const destinations = lab.plan.pods.filter((pod) => at.some(({ ip }) => ip === pod.ip))
+      const destinations = lab.plan.pods.filter((pod) => at.some(({ ip }) => ip === pod.ip || ip === pod.ip6))
       const sought = {
-        source,
+        source: isIPv6(contact.address) ? { ...source, ip: source.pod?.ip6 ?? source.ip } : source,
         protocol,
         sourcePort: contact.sourcePort,
         arrivals: at,

@@ -1,5 +1,6 @@
-import { isIPv4 } from 'node:net'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { MargayError } from '@margay/kit/errors'
+import { canonicalAddress } from '@margay/schemas'
 import { internetOf } from './kernel/topology.ts'
 import { type LabPlan, type LabPod, podKey } from './manifests/plan.ts'
 import type { Caller } from './network.ts'
@@ -52,19 +53,21 @@ export function requireSource(plan: LabPlan, name: string): Source {
 }
 
 /**
- * Reads the destination of a probe: `ns/name:port` (a pod, a workload's pod or a service: the first that has the port), `host:port` or `ip:port`.
+ * Reads the destination of a probe: `ns/name:port` (a pod, a workload's pod or a service: the first that has the port), `host:port`, `ip:port` or `[ip6]:port`.
  * Throws LAB_REQUEST_INVALID, LAB_POD_UNKNOWN.
  */
 export function parseDestination(plan: LabPlan, text: string): Destination {
-  const match = /^(?:([a-z0-9-]+)\/)?([a-z0-9.-]+):(\d{1,5})$/i.exec(text)
+  const match = /^(?:([a-z0-9-]+)\/)?([a-z0-9.-]+|\[[0-9a-f:.]+\]):(\d{1,5})$/i.exec(text)
   const port = Number(match?.[3])
-  if (!match || port < 1 || port > 65_535) {
+  const ip6 = match?.[2]?.startsWith('[') ? match[2].slice(1, -1) : null
+  if (!match || (ip6 !== null && (match[1] !== undefined || !isIPv6(ip6))) || port < 1 || port > 65_535) {
     throw new MargayError(
       'LAB_REQUEST_INVALID',
-      `${JSON.stringify(text)} is no destination: write NAMESPACE/POD:PORT, NAME:PORT or IP:PORT`,
+      `${JSON.stringify(text)} is no destination: write NAMESPACE/POD:PORT, NAME:PORT, IP:PORT or [IPV6]:PORT`,
       { status: 400 },
     )
   }
+  if (ip6 !== null) return { host: canonicalAddress(ip6), port, shown: ip6 }
   const [, namespace, name = ''] = match
   if (namespace === undefined) return { host: name, port, shown: name }
   const path = `${namespace}/${name}`
@@ -98,5 +101,5 @@ export function arrivals(plan: LabPlan, address: string, port: number): { ip: st
       }
     })
   }
-  return found.filter(({ ip }) => isIPv4(ip))
+  return found.filter(({ ip }) => isIP(ip) !== 0)
 }

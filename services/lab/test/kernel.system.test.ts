@@ -121,6 +121,24 @@ describe.skipIf(labObstacle !== null)('a lab in the kernel', () => {
     expect(await lab.probe('shop/client', '198.51.100.99:80', { timeoutMs: 300 })).toMatchObject({ error: 'timed out' })
   })
 
+  it('has IPv6 beside IPv4: on one node, between nodes, and to nodes; nowhere else', async () => {
+    const web = lab.pod('shop/web')
+    for (const pod of lab.pods.filter(({ hostNetwork, servesDns }) => !hostNetwork && !servesDns)) {
+      const source = `${pod.namespace}/${pod.name}`
+      const contact = await lab.probe(source, `[${web.ip6}]:${web.ports[0]?.port}`)
+      expect(contact, source).toMatchObject({ ok: true, address: web.ip6 })
+      for (const { ip6 } of lab.nodes) expect(await lab.probe(source, `[${ip6}]:22`)).toMatchObject({ ok: true })
+    }
+    expect(await lab.probe('shop/client', `[${web.ip6}]:81`)).toMatchObject({ ok: false, error: 'refused' })
+    expect(await lab.probe('shop/client', '[fd00:10:244:1::ee]:80', { timeoutMs: 300 })).toMatchObject({ ok: false })
+    expect(await lab.probe('shop/client', '[2001:db8::1]:80', { timeoutMs: 300 })).toMatchObject({ ok: false })
+  })
+
+  it('answers a probe of the name server over UDP, as any name server does', async () => {
+    const server = `${lab.plan.nameServerIp}:53`
+    expect(await lab.probe('shop/client', server, { protocol: 'udp' })).toMatchObject({ ok: true })
+  })
+
   it('gives programs in a pod its network and its resolv.conf', async () => {
     const getent = await lab.exec('shop/client', 'getent', 'ahostsv4', 'web.shop')
     expect(getent.stdout).toContain(lab.plan.services.find(({ name }) => name === 'web')?.clusterIp)

@@ -2,7 +2,7 @@ import type { LabPlan } from '../manifests/plan.ts'
 
 /** A record of the lab's zone. */
 export type ZoneRecord =
-  | { readonly type: 'A'; readonly ttl: number; readonly data: string }
+  | { readonly type: 'A' | 'AAAA'; readonly ttl: number; readonly data: string }
   | { readonly type: 'CNAME'; readonly ttl: number; readonly data: string }
   | { readonly type: 'PTR'; readonly ttl: number; readonly data: string }
   | {
@@ -49,8 +49,10 @@ export function zoneOf(plan: LabPlan): Zone {
       for (const { pod, ports } of service.endpoints) {
         const isNamed = pod.spec.hostname !== undefined && pod.spec.subdomain === service.name
         const target = `${isNamed ? pod.spec.hostname : pod.ip.replaceAll('.', '-')}.${name}`
-        add(name, a(pod.ip))
-        add(target, a(pod.ip))
+        const addresses: ZoneRecord[] = [a(pod.ip)]
+        if (pod.ip6 !== null) addresses.push({ type: 'AAAA', ttl: clusterTtl, data: pod.ip6 })
+        add(name, ...addresses)
+        add(target, ...addresses)
         ptr(pod.ip, target)
         targets.push({ target, ports })
       }

@@ -1,4 +1,6 @@
+import { isIPv6 } from 'node:net'
 import { messageOf } from '@margay/kit/errors'
+import dnsPacket from 'dns-packet'
 import type { Caller, Contact, Target } from '../network.ts'
 import type { Namespaces } from './namespaces.ts'
 import type { Resolver } from './resolver.ts'
@@ -6,6 +8,9 @@ import { tcpSocket, udpSocket } from './sockets.ts'
 
 /** Opens one fresh connection from inside a namespace; never rejects. */
 export type Dialer = (caller: Caller, target: Target) => Promise<Contact>
+
+/** Name servers answer nothing but questions: this one is about the root. */
+const dnsQuestion = dnsPacket.encode({ type: 'query', id: 1, questions: [{ type: 'NS', name: '.' }] })
 
 type Outcome = Omit<Contact, 'address' | 'latencyMs'> & { readonly address?: never }
 
@@ -19,7 +24,7 @@ export function createDialer(deps: {
   const { namespaces, resolver, clock } = deps
 
   function tcp(caller: Caller, address: string, target: Target): Promise<Outcome & { at: number }> {
-    const socket = namespaces.within(caller.netns, tcpSocket)
+    const socket = namespaces.within(caller.netns, () => tcpSocket(isIPv6(address) ? 6 : 4))
     const from = caller.isBound ? { localAddress: caller.ip } : {}
     return new Promise((resolve) => {
       let at: number | null = null
@@ -46,7 +51,8 @@ export function createDialer(deps: {
   }
 
   function udp(caller: Caller, address: string, target: Target): Promise<Outcome & { at: number }> {
-    const socket = namespaces.within(caller.netns, () => udpSocket(0, caller.isBound ? caller.ip : undefined))
+    const own = caller.isBound ? caller.ip : isIPv6(address) ? '::' : undefined
+    const socket = namespaces.within(caller.netns, () => udpSocket(0, own))
     const sourcePort = socket.address().port
     return new Promise((resolve) => {
       const end = (error: string | null) => {
@@ -57,7 +63,7 @@ export function createDialer(deps: {
       const timer = setTimeout(() => end('timed out'), target.timeoutMs)
       socket.once('error', (error) => end(refusal(error)))
       socket.once('message', () => end(null))
-      socket.send('margay lab', target.port ?? 0, address, (error) => {
+      socket.send(target.port === 53 ? dnsQuestion : 'margay lab', target.port ?? 0, address, (error) => {
         if (error !== null) end(refusal(error))
       })
     })

@@ -69,7 +69,7 @@ export function createKernelNetwork(
 
   function openPod(pod: LabPod): void {
     const ports = pod.servesDns ? pod.ports.filter(({ port }) => port !== 53) : pod.ports
-    servers.open(podKey(pod), pod.netns, ports, { name: pod.name, status: pod.httpStatus })
+    servers.open(podKey(pod), pod.netns, ports, { name: pod.name, status: pod.httpStatus }, pod.ip6 !== null)
     if (pod.servesDns)
       nameServers.set(
         podKey(pod),
@@ -98,7 +98,10 @@ export function createKernelNetwork(
       next,
       around.map((netns) => ({ netns, namespace: 'default' })),
     )
-    for (const netns of around) namespaces.configure(netns, netns === internetOf(id) ? endSettings : routerSettings)
+    // The outside world has IPv4 only.
+    const hasIpv6 = next.nodes.some(({ ip6 }) => ip6 !== null)
+    for (const netns of around)
+      namespaces.configure(netns, netns === internetOf(id) ? endSettings(false) : routerSettings(hasIpv6))
     const [fabric, ...rest] = groundSteps(next)
     await runSteps([fabric as Step])
     await runSteps(rest)
@@ -108,7 +111,7 @@ export function createKernelNetwork(
   async function attach(next: LabPlan, fresh: readonly LabPod[]): Promise<void> {
     const ends = fresh.filter(({ hostNetwork }) => !hostNetwork)
     await makeNetns(next, ends)
-    for (const { netns } of ends) namespaces.configure(netns, endSettings)
+    for (const { netns, ip6 } of ends) namespaces.configure(netns, endSettings(ip6 !== null))
     const steps = ends.map((pod) => podSteps(pod, nodeNetns(next, pod)))
     const atNodes = next.nodes.map(({ netns }) => ({
       netns,

@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
 import dnsPacket from 'dns-packet'
 import { searchNames } from '../dns/zone.ts'
 import type { Caller } from '../network.ts'
@@ -17,7 +17,7 @@ class ResolveError extends Error {
 
 /** Asks the cluster's name server from inside a pod, as the pod's own C library would: search domains, UDP, then TCP. */
 export interface Resolver {
-  /** IPv4 addresses in the order of the answer; an address stands for itself. Rejects with a ResolveError. */
+  /** IPv4 addresses, in the order of the answer; an address stands for itself. Rejects with a ResolveError. */
   resolve(caller: Caller, name: string): Promise<string[]>
 }
 
@@ -87,7 +87,7 @@ export function createResolver(
 
   return {
     async resolve(caller, name) {
-      if (isIPv4(name)) return [name]
+      if (isIP(name) !== 0) return [name]
       for (const candidate of searchNames(name, caller.namespace)) {
         let packet = await overUdp(caller.netns, candidate)
         if (packet?.flag_tc) packet = await overTcp(caller.netns, candidate)

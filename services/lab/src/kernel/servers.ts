@@ -9,8 +9,8 @@ import { tcpServer, udpSocket } from './sockets.ts'
 
 /** Serves the ports of pods: HTTP answers with the pod's name, in TLS too, anything else on TCP and UDP comes back as it was sent. */
 export interface Servers {
-  /** Opens the ports in a namespace; `owner` closes them again. */
-  open(owner: string, netns: string, ports: readonly LabPort[], greeting: Greeting): void
+  /** Opens the ports in a namespace, for IPv6 too if it has that; `owner` closes them again. */
+  open(owner: string, netns: string, ports: readonly LabPort[], greeting: Greeting, hasIpv6?: boolean): void
   close(owner: string): void
   closeAll(): void
 }
@@ -43,8 +43,8 @@ export function createServers(deps: { readonly namespaces: Namespaces; readonly 
     }
   }
 
-  function openUdp(netns: string, port: number, greeting: Greeting): () => void {
-    const socket: UdpSocket = namespaces.within(netns, () => udpSocket(port))
+  function openUdp(netns: string, port: number, greeting: Greeting, hasIpv6: boolean): () => void {
+    const socket: UdpSocket = namespaces.within(netns, () => udpSocket(port, hasIpv6 ? '::' : '0.0.0.0'))
     socket.on('message', (message, from) => {
       taken.inc({ protocol: 'udp' })
       socket.send(message, from.port, from.address)
@@ -61,11 +61,11 @@ export function createServers(deps: { readonly namespaces: Namespaces; readonly 
     opened.delete(owner)
   }
   return {
-    open(owner, netns, ports, greeting) {
+    open(owner, netns, ports, greeting, hasIpv6 = false) {
       const ends = opened.get(owner) ?? []
       for (const { protocol, port } of ports) {
         if (protocol === 'TCP') ends.push(openTcp(netns, port, greeting))
-        if (protocol === 'UDP') ends.push(openUdp(netns, port, greeting))
+        if (protocol === 'UDP') ends.push(openUdp(netns, port, greeting, hasIpv6))
       }
       opened.set(owner, ends)
     },

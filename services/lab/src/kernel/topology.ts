@@ -1,4 +1,12 @@
-import { gatewayIp, loadBalancerNetwork, nodeIp, podNetwork, uplink } from '../manifests/addresses.ts'
+import {
+  gatewayIp,
+  ip6Of,
+  loadBalancerNetwork,
+  nodeIp,
+  podNetwork,
+  podNetwork6,
+  uplink,
+} from '../manifests/addresses.ts'
 import type { LabNode, LabPlan, LabPod } from '../manifests/plan.ts'
 
 /** Lines of `ip -batch`, and the namespace to run them in. */
@@ -14,6 +22,7 @@ export const internetOf = (id: string) => `${id}-internet`
 
 /** Link-local gateway of every pod, as Calico has it. */
 const podGateway = '169.254.1.1'
+const podGateway6 = 'fe80::1'
 /** Calico gives every host-side interface this address. */
 const hostMac = 'ee:ee:ee:ee:ee:ee'
 
@@ -45,6 +54,7 @@ export function groundSteps(plan: LabPlan): Step[] {
         'link set lo up',
         'link add br0 type bridge',
         `addr add ${gatewayIp}/17 dev br0`,
+        ...(plan.nodes.every(({ ip6 }) => ip6 === null) ? [] : addresses6(gatewayIp, 'br0')),
         'link set br0 up',
         ...plan.nodes.flatMap((node) => [
           `link add ${node.name} type veth peer name eth0 netns ${node.netns}`,
@@ -71,6 +81,12 @@ export function groundSteps(plan: LabPlan): Step[] {
   ]
 }
 
+/** On the nodes' network: who forwards asks for its neighbours from a link-local address. */
+const addresses6 = (ip: string, device: string) => [
+  `addr add ${ip6Of(ip)}/64 dev ${device} nodad`,
+  `addr add fe80::${ip.split('.')[3]}/64 dev ${device} nodad`,
+]
+
 function nodeLines(node: LabNode, plan: LabPlan): string[] {
   const others = plan.nodes.filter((other) => other !== node)
   return [
@@ -82,12 +98,20 @@ function nodeLines(node: LabNode, plan: LabPlan): string[] {
     `route add blackhole ${node.podCidr}`,
     ...others.map((other) => `route add ${other.podCidr} via ${other.ip}`),
     ...(others.length === 0 ? [] : [`route add blackhole ${podNetwork}`]),
+    ...(node.ip6 === null
+      ? []
+      : [
+          ...addresses6(node.ip, 'eth0'),
+          `route add blackhole ${node.podCidr6}`,
+          ...others.map((other) => `route add ${other.podCidr6} via ${other.ip6}`),
+          ...(others.length === 0 ? [] : [`route add blackhole ${podNetwork6}`]),
+        ]),
   ]
 }
 
-/** A pod's veth, made in its node's namespace: a /32, and a gateway that every pod shares. */
+/** A pod's veth, made in its node's namespace: a /32 and a /128, and gateways that every pod shares. */
 export function podSteps(pod: LabPod, nodeNetns: string): [atNode: Step, atPod: Step] {
-  const { ip, interfaceName, netns } = pod
+  const { ip, ip6, interfaceName, netns } = pod
   return [
     {
       netns: nodeNetns,
@@ -96,6 +120,13 @@ export function podSteps(pod: LabPod, nodeNetns: string): [atNode: Step, atPod: 
         `link set ${interfaceName} up`,
         `route add ${ip}/32 dev ${interfaceName} scope link`,
         `neigh add ${ip} lladdr ${podMac(ip)} dev ${interfaceName} nud permanent`,
+        ...(ip6 === null
+          ? []
+          : [
+              `addr add ${podGateway6}/64 dev ${interfaceName} nodad`,
+              `route add ${ip6}/128 dev ${interfaceName}`,
+              `neigh add ${ip6} lladdr ${podMac(ip)} dev ${interfaceName} nud permanent`,
+            ]),
       ],
     },
     {
@@ -107,6 +138,13 @@ export function podSteps(pod: LabPod, nodeNetns: string): [atNode: Step, atPod: 
         `neigh add ${podGateway} lladdr ${hostMac} dev eth0 nud permanent`,
         `route add ${podGateway} dev eth0 scope link`,
         `route add default via ${podGateway} dev eth0 onlink`,
+        ...(ip6 === null
+          ? []
+          : [
+              `addr add ${ip6}/128 dev eth0 nodad`,
+              `neigh add ${podGateway6} lladdr ${hostMac} dev eth0 nud permanent`,
+              `route add default via ${podGateway6} dev eth0`,
+            ]),
       ],
     },
   ]
@@ -116,21 +154,31 @@ export function podSteps(pod: LabPod, nodeNetns: string): [atNode: Step, atPod: 
 export const podRemoval = (pod: LabPod): string[] =>
   pod.interfaceName === null ? [] : [`link del ${pod.interfaceName}`]
 
-/** Kernel settings of a namespace that forwards. IPv6 is off everywhere: the lab is IPv4, and its chatter would only be noise. */
-export const routerSettings: Readonly<Record<string, string>> = {
-  'net/ipv6/conf/all/disable_ipv6': '1',
-  'net/ipv6/conf/default/disable_ipv6': '1',
+type Settings = Readonly<Record<string, string>>
+
+/** No address but those that are given, and no talk of routers: it would only be noise. */
+const ipv6Settings = (hasIpv6: boolean): Settings => ({
+  'net/ipv6/conf/all/disable_ipv6': hasIpv6 ? '0' : '1',
+  'net/ipv6/conf/default/disable_ipv6': hasIpv6 ? '0' : '1',
+  'net/ipv6/conf/default/addr_gen_mode': '1',
+  'net/ipv6/conf/default/accept_ra': '0',
+  'net/ipv6/conf/default/accept_dad': '0',
+})
+
+/** Kernel settings of a namespace that forwards. */
+export const routerSettings = (hasIpv6: boolean): Settings => ({
+  ...ipv6Settings(hasIpv6),
+  ...(hasIpv6 ? { 'net/ipv6/conf/all/forwarding': '1' } : {}),
   'net/ipv4/ip_forward': '1',
   'net/ipv4/conf/all/rp_filter': '0',
   'net/ipv4/conf/default/rp_filter': '0',
   'net/ipv4/conf/all/send_redirects': '0',
   'net/ipv4/conf/default/send_redirects': '0',
-}
+})
 
 /** Kernel settings of every other namespace. */
-export const endSettings: Readonly<Record<string, string>> = {
-  'net/ipv6/conf/all/disable_ipv6': '1',
-  'net/ipv6/conf/default/disable_ipv6': '1',
+export const endSettings = (hasIpv6: boolean): Settings => ({
+  ...ipv6Settings(hasIpv6),
   'net/ipv4/conf/all/rp_filter': '0',
   'net/ipv4/conf/default/rp_filter': '0',
-}
+})

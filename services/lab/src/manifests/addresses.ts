@@ -25,6 +25,16 @@ export const loadBalancerIp = (n: number) => `172.18.255.${n + 1}`
 /** Pods of node k. */
 export const podCidr = (k: number) => `10.244.${k}.0/24`
 
+/** Every IPv6 address of a pod, and those of node k. */
+export const podNetwork6 = 'fd00:10:244::/48'
+export const podCidr6 = (k: number) => `fd00:10:244:${k}::/64`
+
+/** The IPv6 address that goes with that of a pod, a node or the router: fd00:10:244:1::2 with 10.244.1.2. */
+export function ip6Of(ip: string): string {
+  const [a, b, c, d] = ip.split('.')
+  return `fd00:${a}:${b}${c === '0' ? '' : `:${c}`}::${d}`
+}
+
 /** The first pod address of node k that is free; null when the node is full. */
 export function freePodIp(k: number, taken: ReadonlySet<string>): string | null {
   for (let last = 2; last < 255; last++) {

@@ -1,5 +1,5 @@
 import { groupOf, kindOf, type Resource } from '@margay/schemas'
-import { defaultNameServerIp, freePodIp, nodeIp, podCidr } from './addresses.ts'
+import { defaultNameServerIp, freePodIp, ip6Of, nodeIp, podCidr, podCidr6 } from './addresses.ts'
 import { type Call, callsAnnotation, callUrl, parseCalls } from './call.ts'
 import { argumentCalls, commandCalls } from './command.ts'
 import type { Document } from './documents.ts'
@@ -18,7 +18,10 @@ export interface LabNode {
   readonly name: string
   readonly netns: string
   readonly ip: string
+  /** Null without IPv6, here and below. */
+  readonly ip6: string | null
   readonly podCidr: string
+  readonly podCidr6: string | null
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -34,6 +37,7 @@ export interface LabPod {
   readonly spec: PodTemplate['spec']
   readonly node: string
   readonly ip: string
+  readonly ip6: string | null
   readonly netns: string
   /** Host-side interface; null on the node's own network. */
   readonly interfaceName: string | null
@@ -69,6 +73,8 @@ export const podKey = (pod: Pick<LabPod, 'namespace' | 'name'>) => `${pod.namesp
 export interface PlanOptions {
   readonly id: string
   readonly nodes: number
+  /** Pods and nodes have an IPv6 address too. */
+  readonly ipv6?: boolean | undefined
   /** Pods of this plan keep their node and address. */
   readonly previous?: LabPlan | undefined
 }
@@ -142,7 +148,9 @@ function planNodes(options: PlanOptions, resources: readonly Resource[]): LabNod
       name,
       netns: `${options.id}-${name}`,
       ip: nodeIp(i + 1),
+      ip6: options.ipv6 ? ip6Of(nodeIp(i + 1)) : null,
       podCidr: podCidr(i + 1),
+      podCidr6: options.ipv6 ? podCidr6(i + 1) : null,
       labels: {
         'kubernetes.io/hostname': name,
         'kubernetes.io/os': 'linux',
@@ -205,6 +213,7 @@ function placePods(
       spec: template.spec,
       node: node.name,
       ip,
+      ip6: node.ip6 === null ? null : ip6Of(ip),
       netns: hostNetwork ? node.netns : netnsOf(id, template.namespace, template.name),
       interfaceName: hostNetwork ? null : interfaceOf(template.namespace, template.name),
       hostNetwork,

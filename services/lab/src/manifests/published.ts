@@ -23,6 +23,8 @@ export function publishedResources(plan: LabPlan): Resource[] {
   return [...own, ...rest].map((resource) => marked(resource, plan.id))
 }
 
+const present = (...texts: readonly (string | null)[]) => texts.filter((text) => text !== null)
+
 /** The resource with the lab's annotation. */
 export function marked(resource: Resource, id: string): Resource {
   const annotations = { ...resource.metadata.annotations, [labAnnotation]: id }
@@ -60,10 +62,10 @@ function nodeResource(node: LabNode): Resource {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: node.name, labels: { ...node.labels } },
-    spec: { podCIDR: node.podCidr, podCIDRs: [node.podCidr] },
+    spec: { podCIDR: node.podCidr, podCIDRs: present(node.podCidr, node.podCidr6) },
     status: {
       addresses: [
-        { type: 'InternalIP', address: node.ip },
+        ...present(node.ip, node.ip6).map((address) => ({ type: 'InternalIP', address })),
         { type: 'Hostname', address: node.name },
       ],
       conditions: [{ type: 'Ready', status: 'True' }],
@@ -97,7 +99,7 @@ function podResource(pod: LabPod, plan: LabPlan): Resource {
     status: {
       phase: 'Running',
       podIP: pod.ip,
-      podIPs: [{ ip: pod.ip }],
+      podIPs: present(pod.ip, pod.ip6).map((ip) => ({ ip })),
       hostIP: plan.nodes.find(({ name }) => name === pod.node)?.ip,
       conditions: [{ type: 'Ready', status: 'True' }],
     },
