@@ -22,11 +22,14 @@ const clearClassIfAny: Rule = [`meta mark & ${hexadecimal(classBits)} != 0`, cle
 
 /**
  * From an interface to its class in two steps. The kernel walks everything that a map leads to whenever rules change, for each of its
- * elements: the map of interfaces leads to no more than a mark, and that of classes is as long as there are classes.
+ * elements: the map of interfaces leads to no more than a mark, and that of classes is as long as there are classes. Packets of connections
+ * that stand get no further than the first step.
  */
 const dispatch = (by: 'iifname' | 'oifname', way: 'from' | 'to'): readonly Rule[] => [
   [`${by} vmap @${way}-workloads`],
+  neighbourDiscovery,
   [`meta mark & ${hexadecimal(classBits)} vmap @${way}-classes`],
+  ['counter', 'drop'],
 ]
 
 /** The chains that the kernel calls, and how they hand packets of workload interfaces to the chains of their endpoints. */
@@ -65,11 +68,8 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
         rules: [[from, 'jump workload-to-host'], ...hosts.input],
       },
     ],
-    [
-      'from-workload',
-      { hook: null, rules: [neighbourDiscovery, clearClassIfAny, ...dispatch('iifname', 'from'), ['counter', 'drop']] },
-    ],
-    ['to-workload', { hook: null, rules: [neighbourDiscovery, ...dispatch('oifname', 'to'), ['counter', 'drop']] }],
+    ['from-workload', { hook: null, rules: [clearClassIfAny, ...dispatch('iifname', 'from')] }],
+    ['to-workload', { hook: null, rules: dispatch('oifname', 'to') }],
     [
       'workload-to-host',
       {

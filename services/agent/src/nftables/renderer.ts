@@ -113,10 +113,10 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
     )
     for (const [key, { name, user }] of hostUsers) if (!users.has(key)) classes.leave(name, user)
     hostUsers = users
-    const chains = new Map<string, Chain>([
-      ...baseChains(model.endpointToHostAction(node), host),
-      ['before-nat', beforeNat(serviceIps, (family) => sets.addressList('services', serviceIps, family))],
-    ])
+    const chains = new Map<string, Chain>(baseChains(model.endpointToHostAction(node), host))
+    const services = beforeNat(serviceIps, (family) => sets.addressList('services', serviceIps, family))
+    // A hook costs every packet, also when it has no rules.
+    if (services.rules.length > 0) chains.set('before-nat', services)
     const all = new Map<string, NamedSet>([...sets.sets, ...baseSets, ...host.sets])
     plan.put('hooks', { chains, sets: all, hits: new Map(), cause: null })
   }
