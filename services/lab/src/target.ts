@@ -67,7 +67,7 @@ export function parseDestination(plan: LabPlan, text: string): Destination {
       { status: 400 },
     )
   }
-  if (ip6 !== null) return { host: canonicalAddress(ip6), port, shown: ip6 }
+  if (ip6 !== null) return { host: canonicalAddress(ip6), port, shown: `[${ip6}]` }
   const [, namespace, name = ''] = match
   if (namespace === undefined) return { host: name, port, shown: name }
   const path = `${namespace}/${name}`
