@@ -48,6 +48,8 @@ export interface ConnectionsDeps extends AttemptsDeps {
 interface FollowedEnd {
   readonly end: End
   enforced: readonly TraceEntry[] | null
+  /** The log had told nothing when it was first told of: what it tells later is not another connection. */
+  isPresumed: boolean
   started: boolean
   /** Counted by the table but denied by a rule that came later; told from the log. */
   deniedPackets: number
@@ -110,6 +112,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       ends.push({
         end,
         enforced: null,
+        isPresumed: false,
         started: false,
         deniedPackets: 0,
         deniedBytes: 0,
@@ -164,6 +167,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     for (const end of connection.ends) {
       if (end.enforced !== null) continue
       end.enforced = presentTrace(model, connection.subject.packet, directionOf(end.end))
+      end.isPresumed = true
       end.started ||= isOld
       if (isOld) end.told = null
     }
@@ -267,6 +271,11 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         }
       // The packet that opened it was sent again: the table counts it, and knows its rules.
       if (verdict === 'allow' && connection !== undefined && isClaimed(connection, direction)) return
+      const presumed = connection?.ends.find(({ end, isPresumed }) => isPresumed && directionOf(end) === direction)
+      if (verdict === 'allow' && presumed !== undefined) {
+        presumed.isPresumed = false
+        return
+      }
       attempts.judged(judged, connection?.service ?? null)
     },
     dumped(entries, complete) {

@@ -238,6 +238,22 @@ test('what a host endpoint denies on the way is told by the end at this node, wh
   expect(updates).toEqual([])
 })
 
+test('what the log tells of a connection after it was told of is not another one', () => {
+  const { connections, updates } = harness()
+  const closed = { tcpState: 8 }
+  for (let i = 0; i < 2; i += 1) connections.dumped([entry(2, closed)], true)
+  const told = updates.length
+  expect(updates.map(({ reporter, started }) => [reporter, started])).toEqual([
+    ['src', 1],
+    ['dst', 1],
+  ])
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  for (let i = 0; i < 5; i += 1) connections.dumped([entry(2, closed)], true)
+  expect(updates.length).toBe(told)
+  expect(connections.size.attempts).toBe(0)
+})
+
 test('an allowed connection that was dropped elsewhere is told from the log once it is sure', () => {
   const { connections, updates } = harness()
   connections.judged(judged('ARE0|kns.shop'))
