@@ -37,11 +37,10 @@ export function createNftablesDataplane(deps: NftablesDeps): Dataplane {
   let isTrusted = false
   let filled = ''
 
-  async function commit(changes: readonly TableChange[], to: Present): Promise<boolean> {
-    if (changes.length === 0) return false
+  async function commit(changes: readonly TableChange[], to: Present): Promise<void> {
+    if (changes.length === 0) return
     await writer.commit(changes)
     note(to, changes)
-    return true
   }
 
   /** Addresses of domain names are in the kernel before rules ask for them. */
@@ -62,13 +61,13 @@ export function createNftablesDataplane(deps: NftablesDeps): Dataplane {
 
   async function write(changed: Changed, isAll: boolean): Promise<boolean> {
     present ??= presentOf(await writer.list())
-    const { before, change, after } = transactions(present, plan, isAll ? everything(present) : changed)
-    const isFirst = await commit(before, present)
+    const { before, build, change, after } = transactions(present, plan, isAll ? everything(present) : changed)
+    const all = [before, build, change, after]
+    await commit(before, present)
     if (before.length > 0 || isAll) await fillDomains(isAll)
-    const isSecond = await commit(change, present)
-    const isThird = await commit(after, present)
+    for (const changes of [build, change, after]) await commit(changes, present)
     if (after.length > 0) await fillDomains(false)
-    return isFirst || isSecond || isThird
+    return all.some((changes) => changes.length > 0)
   }
 
   function everything(kernel: Present): Changed {

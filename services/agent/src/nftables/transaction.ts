@@ -29,6 +29,7 @@ export const nothingPresent = (): Present => ({ table: false, chains: new Map(),
 /** Transactions to be committed in this order; each empty when there is nothing to do. */
 export interface Transactions {
   readonly before: readonly TableChange[]
+  readonly build: readonly TableChange[]
   readonly change: readonly TableChange[]
   readonly after: readonly TableChange[]
 }
@@ -36,9 +37,10 @@ export interface Transactions {
 /**
  * What turns the kernel's table into the planned one, where it has changed.
  *
- * Three transactions at most: new sets, then the change itself, then what is no longer used. A set must exist before the
- * rules that use it (its lookup structure is built late in a commit: packets in between would find it empty), and nothing is ever
- * deleted that a rule still in force needs. The table is never deleted: flushing and refilling loses no packet, re-creation does.
+ * Four transactions at most: new sets, new chains, then the change itself, then what is no longer used. A set must exist before the
+ * rules that use it (its lookup structure is built late in a commit: packets in between would find it empty), and a chain before an
+ * element of a map leads to it (a packet on its way at the moment of the commit sees the new element, and the chain as it was: empty).
+ * Nothing is ever deleted that a rule still in force needs. The table is never deleted: flushing and refilling loses no packet, re-creation does.
  */
 export function transactions(
   present: Present,
@@ -46,10 +48,13 @@ export function transactions(
   changed: Changed,
 ): Transactions {
   const before: TableChange[] = []
+  const build: TableChange[] = []
   const change: TableChange[] = []
   const after: TableChange[] = []
   const by = (cause: string | null) => (cause === null ? {} : { cause })
   const isNew = (name: string) => !present.sets.has(name)
+  /** Nothing leads to a chain that is not there yet, unless the kernel itself calls it. */
+  const isUnreached = (name: string, hook: string | null) => hook === null && !present.chains.has(name)
 
   for (const name of changed.sets.keys()) {
     const planned = plan.sets.get(name)
@@ -67,18 +72,20 @@ export function transactions(
     // Of a version of this program that had it in another place.
     if (hook !== undefined)
       change.push({ type: 'chain', op: 'flush', chain: name }, { type: 'chain', op: 'delete', chain: name })
-    change.push({ type: 'chain', op: 'add', chain: name, hook: chain.hook, ...by(chain.cause) })
+    const to = isUnreached(name, chain.hook) ? build : change
+    to.push({ type: 'chain', op: 'add', chain: name, hook: chain.hook, ...by(chain.cause) })
   }
   for (const name of changed.sets.keys()) {
     const planned = plan.sets.get(name)
     if (planned?.set.kind === 'map' && isNew(name))
-      change.push({ type: 'set', op: 'add', kind: 'map', set: name, spec: planned.set.spec, ...by(planned.cause) })
+      build.push({ type: 'set', op: 'add', kind: 'map', set: name, spec: planned.set.spec, ...by(planned.cause) })
   }
   for (const name of changed.chains.keys()) {
     const chain = plan.chains.get(name)
     if (chain === undefined) continue
     if (present.chains.get(name) === usualHook(chain.hook)) change.push({ type: 'chain', op: 'flush', chain: name })
-    if (chain.rules.length > 0) change.push({ type: 'rules', chain: name, rules: chain.rules, ...by(chain.cause) })
+    const to = isUnreached(name, chain.hook) ? build : change
+    if (chain.rules.length > 0) to.push({ type: 'rules', chain: name, rules: chain.rules, ...by(chain.cause) })
   }
   for (const [name, was] of changed.sets) {
     const planned = plan.sets.get(name)
@@ -100,9 +107,9 @@ export function transactions(
     ...idleSets.map((set) => ({ type: 'set', op: 'delete', kind: kindOf(set), set }) as const),
   )
 
-  const first = present.table ? null : before.length > 0 ? before : change
-  if (first !== null && first.length > 0) first.unshift({ type: 'table', op: 'add' })
-  return { before, change, after }
+  const first = present.table ? undefined : [before, build, change].find((changes) => changes.length > 0)
+  first?.unshift({ type: 'table', op: 'add' })
+  return { before, build, change, after }
 }
 
 /** A hook as listings write it; null on a chain that rules jump to. */

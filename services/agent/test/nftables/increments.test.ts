@@ -54,8 +54,8 @@ test.each([1, 2])(
     const kernel = createKernelTable()
     const present = nothingPresent()
     const write = () => {
-      const { before, change, after } = transactions(present, plan, plan.changed)
-      for (const changes of [before, change, after]) {
+      const { before, build, change, after } = transactions(present, plan, plan.changed)
+      for (const changes of [before, build, change, after]) {
         kernel.commit(changes)
         note(present, changes)
       }

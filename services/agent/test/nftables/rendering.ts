@@ -56,8 +56,8 @@ export function rendering(
         chains: new Map([...plan.chains.keys()].map((n) => [n, null] as const)),
         sets: new Map([...plan.sets.keys()].map((n) => [n, 'all'] as const)),
       }
-      const { before, change } = transactions(nothingPresent(), plan, all)
-      return [before, change].map((changes) => printScript('margay', changes).text).join('\n')
+      const { before, build, change } = transactions(nothingPresent(), plan, all)
+      return [before, build, change].map((changes) => printScript('margay', changes).text).join('\n')
     },
   }
 }

@@ -33,8 +33,8 @@ function table(present: Present = nothingPresent()) {
       })
     },
     sent() {
-      const { before, change, after } = transactions(present, plan, plan.changed)
-      const all = [before, change, after]
+      const { before, build, change, after } = transactions(present, plan, plan.changed)
+      const all = [before, build, change, after]
       for (const changes of all) note(present, changes)
       plan.written()
       return all
@@ -142,6 +142,18 @@ test('a base chain that moved to another hook is made anew in one transaction', 
   ])
 })
 
+test('new chains stand before an element leads to them', () => {
+  const { put, sent } = table()
+  put({ x: ['drop'] }, { m: map({ '"cali1"': 'goto x' }) })
+  sent()
+  put({ y: ['accept'] }, { m: map({ '"cali1"': 'goto y' }) })
+  expect(sent()).toEqual([
+    ['add chain inet margay y', 'add rule inet margay y accept'],
+    ['delete element inet margay m { "cali1" : goto x }', 'add element inet margay m { "cali1" : goto y }'],
+    ['flush chain inet margay x', 'delete chain inet margay x'],
+  ])
+})
+
 test('a verdict map changes element by element', () => {
   const { put, sent } = table()
   put({ x: [], y: [] }, { m: map({ '"cali1"': 'goto x', '"cali2"': 'goto x' }) })
@@ -162,5 +174,5 @@ test('elements of domain sets are left alone, also when everything is written ag
     chains: new Map(),
     sets: new Map([['d', { kind: 'set', spec: 'type ipv4_addr;' }]]),
   }
-  expect(transactions(present, plan, everything)).toEqual({ before: [], change: [], after: [] })
+  expect(transactions(present, plan, everything)).toEqual({ before: [], build: [], change: [], after: [] })
 })
