@@ -1,12 +1,3 @@
-/**
- * The content of the table `inet margay` as data: what the renderer wants, and what the applier believes the kernel holds.
- * Nothing in it is anonymous: a fixed list is a named set as well.
- */
-export interface Ruleset {
-  readonly chains: ReadonlyMap<string, Chain>
-  readonly sets: ReadonlyMap<string, NamedSet>
-}
-
 /** A rule as nft statements in their order, as in `['meta l4proto 6', 'th dport @p-45', 'drop']`; joined with blanks it is the text that nft reads. */
 export type Rule = readonly string[]
 

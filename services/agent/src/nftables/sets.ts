@@ -122,7 +122,7 @@ export function createSetCollector(
 }
 
 /** Ranges sorted, with neighbours and overlaps joined. */
-export function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
+function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
   const merged: { first: number; last: number }[] = []
   for (const { first, last } of [...ranges].sort((a, b) => a.first - b.first)) {
     const top = merged.at(-1)

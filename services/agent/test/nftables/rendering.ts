@@ -22,7 +22,7 @@ export interface Rendering {
 }
 
 /** Interface of a pod by name. */
-export const interfaceOf = (endpointName: string) => `cali-${endpointName.split('/').at(-1)}`.slice(0, 15)
+const interfaceOf = (endpointName: string) => `cali-${endpointName.split('/').at(-1)}`.slice(0, 15)
 
 /** Renders a model once. */
 export function rendering(
