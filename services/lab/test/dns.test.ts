@@ -52,6 +52,14 @@ const ask = (name: string, type: 'A' | 'AAAA' | 'SRV' | 'PTR', transport: 'udp' 
 const rcodeOf = (packet: object) => (packet as { rcode: string }).rcode
 
 describe('the name server', () => {
+  it('answers a headless service over IPv6 too, where pods have it', () => {
+    const six = zoneOf(makePlan(documents, { id: 'tst', nodes: 2, ipv6: true }))
+    const name = 'db.dev.svc.cluster.local'
+    const data = lookUp(six, { name, type: 'AAAA' }).answers.map((record) => record.data)
+    expect(data.sort()).toEqual([expect.stringMatching(/^fd00:10:244:1::/), expect.stringMatching(/^fd00:10:244:2::/)])
+    expect(lookUp(zone, { name, type: 'AAAA' })).toEqual({ rcode: 'NOERROR', answers: [] })
+  })
+
   it('answers a service with its cluster IP, whatever the case of the name', () => {
     expect(addresses('kube-dns.kube-system.svc.cluster.local')).toEqual(['10.96.0.10'])
     expect(addresses('KUBE-DNS.Kube-System.svc.cluster.local.')).toEqual(['10.96.0.10'])

@@ -217,6 +217,22 @@ spec: {template: {spec: {}}}
     expect(resources.filter(({ kind }) => kind === 'Node')).toHaveLength(2)
   })
 
+  it('gives pods and nodes IPv6 beside IPv4 when it is asked to', () => {
+    const plan = makePlan(readBundle(undefined).documents, { id: 'tst', nodes: 2, ipv6: true })
+    expect(plan.pods.map(({ ip }) => ip)).toEqual(demonstration.pods.map(({ ip }) => ip))
+    expect(new Set(plan.pods.map(({ ip6 }) => ip6)).size).toBe(plan.pods.length)
+    const [pod] = plan.pods
+    const six = pod?.ip.replace(/^10\.244\.(\d+)\.(\d+)$/, 'fd00:10:244:$1::$2')
+    const resources = publishedResources(plan)
+    const published = resources.find(({ kind, metadata }) => kind === 'Pod' && metadata.name === pod?.name)
+    expect(published?.status).toMatchObject({ podIP: pod?.ip, podIPs: [{ ip: pod?.ip }, { ip: six }] })
+    const node = resources.find(({ kind, metadata }) => kind === 'Node' && metadata.name === 'node2')
+    expect(node?.spec).toMatchObject({ podCIDRs: ['10.244.2.0/24', 'fd00:10:244:2::/64'] })
+    expect(node?.status).toMatchObject({
+      addresses: [{ address: '172.18.0.3' }, { type: 'InternalIP', address: 'fd00:172:18::3' }, { type: 'Hostname' }],
+    })
+  })
+
   it('names interfaces as Calico does', () => {
     // printf default.busybox | sha1sum
     expect(interfaceOf('default', 'busybox')).toBe('cali12d4a061371')

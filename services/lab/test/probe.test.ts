@@ -24,6 +24,14 @@ describe('the destination of a probe', () => {
     })
   })
 
+  it('is an IPv6 address in brackets, in whatever spelling', () => {
+    const shortest = { host: 'fd00:10:244:1::6', port: 80 }
+    expect(parseDestination(plan, '[fd00:10:244:1::6]:80')).toEqual({ ...shortest, shown: '[fd00:10:244:1::6]' })
+    expect(parseDestination(plan, '[FD00:10:244:1:0:0:0:6]:80')).toMatchObject(shortest)
+    for (const text of ['[fd00::1]', 'fd00::1:80', '[1.2.3.4]:80', '[fd00::g]:80', 'dev/[fd00::1]:80'])
+      expect(() => parseDestination(plan, text), text).toThrow(/is no destination/)
+  })
+
   it('is refused when there is none such, or it is not well-formed', () => {
     expect(() => parseDestination(plan, 'default/nothing:80')).toThrow(/neither a pod nor a service default\/nothing/)
     for (const text of ['default/frontend', 'frontend:0', 'a/b/c:1', ':80', 'frontend:99999'])
