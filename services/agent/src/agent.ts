@@ -6,7 +6,7 @@ import type { Reporter } from '@margay/kit/reporter'
 import type { ResourceCache } from '@margay/kit/resources'
 import type { StatusFacts } from '@margay/kit/status'
 import { createCluster, keyOf, type Resource, type ResourceKey, type ServiceSpec } from '@margay/schemas'
-import type { Capabilities } from './dataplane/dataplane.ts'
+import type { Capabilities, Capability } from './dataplane/dataplane.ts'
 import { createMemoryDataplane } from './dataplane/memory.ts'
 import { createDnsPolicy } from './dns/dns-policy.ts'
 import { type Collector, createCollector } from './flows/collector.ts'
@@ -16,6 +16,7 @@ import { createNftablesDataplane } from './nftables/dataplane.ts'
 import { tableName } from './nftables/ruleset.ts'
 import { createTableWriter, type WriterMode } from './nftables/wire/table-writer.ts'
 import { createConnectionCutter } from './node/connection-cutter.ts'
+import { accelerated, createDenyAccelerator } from './node/deny-accelerator.ts'
 import { nodeSettings } from './node/felix.ts'
 import { createHostPlacements } from './node/host-endpoints.ts'
 import { createInterfaces } from './node/interfaces.ts'
@@ -52,7 +53,7 @@ export interface Agent {
   /** What the heartbeat tells. */
   facts(): StatusFacts
   /** What the node can do, and why not the rest. */
-  capabilities(): Capabilities & Partial<Collector['capabilities']>
+  capabilities(): Capabilities & { readonly earlyDrop: Capability } & Partial<Collector['capabilities']>
   /** Routes of the operations server. */
   routes: NonNullable<Parameters<typeof createOperationsServer>[1]['routes']>
 }
@@ -66,6 +67,7 @@ function serviceIps(services: readonly Resource[]): Set<string> {
   return new Set(ips.filter((ip) => ip !== '' && ip !== 'None'))
 }
 
+const noXdp = { native: false, generic: false } as const
 /** Events kept in memory while the log does not answer. */
 const outboxBytes = 64 * 1024 * 1024
 /** Longest wait of a flush request for the event log. */
@@ -116,10 +118,11 @@ export function createAgent(
       reporter,
     },
   )
+  const accelerator = createDenyAccelerator({ node, netns }, { model, reporter })
   const programmer = createProgrammer(node, {
     model,
     version: () => resources.version,
-    dataplane,
+    dataplane: accelerated(dataplane, accelerator, () => (dataplane.capabilities.enforces.on ? settings.xdp : noXdp)),
     interfaceOf: interfaces.interfaceOf,
     hosts,
     options: () => ({ ...settings.render, serviceIps: clusterIps }),
@@ -214,7 +217,11 @@ export function createAgent(
     return { ...told, durable: await outbox.drained(flushPatienceMs) }
   }
 
-  const capabilities = () => ({ ...dataplane.capabilities, ...collector?.capabilities })
+  const capabilities = () => ({
+    ...dataplane.capabilities,
+    earlyDrop: accelerator.capability,
+    ...collector?.capabilities,
+  })
 
   return {
     flush,
@@ -224,6 +231,7 @@ export function createAgent(
       outbox,
       interfaces,
       uninstall,
+      accelerator,
       ...(collector === null ? [] : [dnsPolicy, collector, cutter]),
       programmer,
     ],

@@ -48,6 +48,8 @@ const spec = Type.Object(
     flowLogsLocalReporter: optional(oneOf(['Enabled', 'Disabled'])),
     flowLogsGoldmaneServer: text(),
     flowLogsCollectorDebugTrace: flag(),
+    xdpEnabled: flag(),
+    genericXDPEnabled: flag(),
     dnsLogsFileEnabled: flag(),
     dnsLogsFlushInterval: duration(),
     dnsLogsFileAggregationKind: level(1),

@@ -57,6 +57,11 @@ export function store(size: Size, base: Register, offset: number, operand: Opera
   return { bytes: encode(mem | sizes[size] | kind, base, sourceOf(operand), offset, constantOf(operand)) }
 }
 
+/** `*(base + offset) += source`, 64 bits, in one step for all processors. */
+export function increment(base: Register, offset: number, source: Register): Part {
+  return { bytes: encode(0xc0 | sizes[8] | classes.store, base, source, offset, 0) }
+}
+
 /** `target = map`, by the descriptor that this process has of it. */
 export function loadMap(target: Register, fd: number): Part {
   // Two slots; source 1 says that the constant is a descriptor.

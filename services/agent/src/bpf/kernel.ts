@@ -24,10 +24,10 @@ export interface NativeMemory {
 export const commands = {
   createMap: 0,
   lookupElement: 1,
-  updateElement: 2,
-  deleteElement: 3,
   loadProgram: 5,
   lookupBatch: 24,
+  updateBatch: 26,
+  deleteBatch: 27,
   createLink: 28,
 } as const
 

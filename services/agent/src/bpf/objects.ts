@@ -6,6 +6,8 @@ import { type BpfCalls, commands, type NativeMemory } from './kernel.ts'
 const attributesSize = 128
 const logSize = 64 * 1024
 const nameSize = 15
+/** Entries of one call. */
+const batchEntries = 1024
 
 /** Kinds of maps (linux/bpf.h, BPF_MAP_TYPE_*). */
 export const mapTypes = { lruHash: 9, lpmTrie: 11, array: 2 } as const
@@ -27,6 +29,7 @@ export function createMap(
     readonly keySize: number
     readonly valueSize: number
     readonly entries: number
+    readonly flags?: number
   },
 ): BpfMap {
   const attributes = Buffer.alloc(attributesSize)
@@ -34,6 +37,7 @@ export function createMap(
   attributes.writeUInt32LE(spec.keySize, 4)
   attributes.writeUInt32LE(spec.valueSize, 8)
   attributes.writeUInt32LE(spec.entries, 12)
+  attributes.writeUInt32LE(spec.flags ?? 0, 16)
   attributes.write(spec.name.slice(0, nameSize), 28, 'latin1')
   const fd = calls.bpf(commands.createMap, attributes, `map ${spec.name} cannot be made`)
   return { fd, close: () => calls.close(fd) }
@@ -46,19 +50,18 @@ export function loadProgram(
 ): number {
   const { type, attach } = programTypes[spec.kind]
   const memory: NativeMemory[] = []
-  const place = (bytes: Uint8Array) => {
-    const made = calls.allocate(bytes.length)
+  const held = (bytes: Uint8Array) => {
+    const made = place(calls, bytes)
     memory.push(made)
-    made.write(bytes)
     return made.address
   }
   const load = (log: NativeMemory | null) => {
     const attributes = Buffer.alloc(attributesSize)
     attributes.writeUInt32LE(type, 0)
     attributes.writeUInt32LE(spec.code.length / 8, 4)
-    attributes.writeBigUInt64LE(place(spec.code), 8)
+    attributes.writeBigUInt64LE(held(spec.code), 8)
     // None of the helpers in use asks for another licence than the product's own.
-    attributes.writeBigUInt64LE(place(Buffer.from('Apache-2.0\0')), 16)
+    attributes.writeBigUInt64LE(held(Buffer.from('Apache-2.0\0')), 16)
     if (log !== null) {
       attributes.writeUInt32LE(1, 24)
       attributes.writeUInt32LE(logSize, 28)
@@ -114,8 +117,49 @@ export function attach(
   return calls.bpf(commands.createLink, attributes, `a program cannot be attached to interface ${link.interfaceIndex}`)
 }
 
-/** Entries read by one call. */
-const batchEntries = 1024
+/** Writes the value under each key, or deletes the keys where it is null. Throws BPF_FAILED; some may be written then. */
+export function setElements(calls: BpfCalls, map: BpfMap, keys: readonly Buffer[], value: Buffer | null): void {
+  for (let from = 0; from < keys.length; from += batchEntries) {
+    const part = keys.slice(from, from + batchEntries)
+    const memory = [
+      place(calls, Buffer.concat(part)),
+      place(calls, Buffer.concat(part.map(() => value ?? noValue))),
+    ] as const
+    try {
+      const attributes = Buffer.alloc(attributesSize)
+      attributes.writeBigUInt64LE(memory[0].address, 16)
+      if (value !== null) attributes.writeBigUInt64LE(memory[1].address, 24)
+      attributes.writeUInt32LE(part.length, 32)
+      attributes.writeUInt32LE(map.fd, 36)
+      calls.bpf(value === null ? commands.deleteBatch : commands.updateBatch, attributes, 'a map cannot be changed')
+    } finally {
+      for (const made of memory) made.free()
+    }
+  }
+}
+
+const noValue = Buffer.alloc(1)
+
+/** Reads an entry that is there. Throws BPF_FAILED. */
+export function getElement(calls: BpfCalls, map: BpfMap, key: Buffer, size: number): Buffer {
+  const memory = [place(calls, key), calls.allocate(size)] as const
+  try {
+    const attributes = Buffer.alloc(attributesSize)
+    attributes.writeUInt32LE(map.fd, 0)
+    attributes.writeBigUInt64LE(memory[0].address, 8)
+    attributes.writeBigUInt64LE(memory[1].address, 16)
+    calls.bpf(commands.lookupElement, attributes, 'a map cannot be read')
+    return memory[1].read(size)
+  } finally {
+    for (const made of memory) made.free()
+  }
+}
+
+function place(calls: BpfCalls, bytes: Uint8Array): NativeMemory {
+  const memory = calls.allocate(bytes.length)
+  memory.write(bytes)
+  return memory
+}
 
 /** All entries of a hash map. They may change while they are read, and none is there twice. Throws BPF_FAILED. */
 export function* entriesOf(

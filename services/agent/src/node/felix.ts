@@ -1,4 +1,5 @@
 import { type FelixConfigurationSpec, felixSpec, type LogSettings, logSettings, type Resource } from '@margay/schemas'
+import type { XdpModes } from '../bpf/deny-list.ts'
 import { type DnsPolicySettings, dnsPolicySettings } from '../dns/settings.ts'
 import { type DenialOptions, defaultDenial } from '../nftables/denial.ts'
 import type { RenderOptions } from '../nftables/render.ts'
@@ -7,6 +8,8 @@ import type { RenderOptions } from '../nftables/render.ts'
 export interface NodeSettings extends LogSettings {
   readonly render: Omit<RenderOptions, 'serviceIps'>
   readonly dnsPolicy: DnsPolicySettings
+  /** Where deny lists may be enforced at the driver. */
+  readonly xdp: XdpModes
 }
 
 /** The settings of a node: `node.<name>` goes before `default`, that before what the agent was started with. */
@@ -26,6 +29,7 @@ export function nodeSettings(
       denial: denialOptions(spec),
     },
     dnsPolicy: dnsPolicySettings(spec),
+    xdp: { native: spec.xdpEnabled === true, generic: spec.xdpEnabled === true && spec.genericXDPEnabled === true },
   }
 }
 
