@@ -7,7 +7,7 @@ import type { HookKind } from './denial.ts'
  * in the mark of the packet and returns:
  *
  * - **allowed**: returns with the bit `accept` set. What that means is the caller's to say: the next stage, `accept`, or `notrack` and `accept`.
- * - **denied**: never returns (dropped, or rejected in the chain `denied` when `RenderOptions.deny` says so).
+ * - **denied**: never returns (dropped, rejected, or let through in a trial: `denial.ts`).
  * - **nobody decided**: returns with neither bit. Only `untracked` and `pre-dnat` can, which know no end of a tier. `normal` always decides, and
  *   so does `forward`: without forward policy in a direction there is no chain, with one what nobody allows is denied, also after a Pass.
  * - **connections that stand** are accepted at once in `normal`, `forward` and `pre-dnat`; packets of no connection are dropped in `normal` and `forward`.
@@ -16,7 +16,7 @@ import type { HookKind } from './denial.ts'
  * What a stage allowed for good (`untracked`, `pre-dnat`) is kept by the caller in the bit `settled`, which no class chain touches.
  *
  * Chains of host endpoints begin, where failsafes apply (`normal`, `pre-dnat`, `untracked`; never `forward`), with `jump` to
- * `failsafeChain(direction, stage)` of host-chains.ts, whose author defines it; that chain accepts or returns.
+ * `failsafeChain(direction, stage)`; that chain accepts or returns.
  * `hook` is where the chain is asked when that is not where its stage usually is: the kernel lets packets be rejected in some hooks only.
  *
  * Rules of `untracked` policies log nothing: there is no connection whose first packet could be told from others.
