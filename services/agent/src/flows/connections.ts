@@ -82,6 +82,8 @@ export function createConnections(deps: ConnectionsDeps): Connections {
   const followed = new Map<string, Followed>()
   const byTuple = new Map<string, Followed>()
   const late: ConntrackEntry[] = []
+  /** Kernel's ids of connections that ended since the last dump. */
+  const endedMeanwhile = new Set<number>()
   let isFirstDump = true
   let extent = deps.extent()
 
@@ -284,7 +286,12 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       const present = deps.extent()
       const isFirst = isFirstDump || present !== extent
       extent = present
-      for (const entry of entries) observe(entry, isFirst && !followed.has(idOf(entry)) ? 'first' : 'dump')
+      for (const entry of entries) {
+        // A dump takes its time: what ended meanwhile is still in it, and is over all the same.
+        if (endedMeanwhile.has(entry.id)) continue
+        observe(entry, isFirst && !followed.has(idOf(entry)) ? 'first' : 'dump')
+      }
+      endedMeanwhile.clear()
       isFirstDump = false
       if (!complete) return
       endMissing(entries)
@@ -292,6 +299,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     },
     ended(entries) {
       for (const entry of entries) {
+        if (entry.id !== 0) endedMeanwhile.add(entry.id)
         // Before the first dump nobody knows how much of it was counted by the agent before.
         if (isFirstDump && !attempts.has(afterNat(entry))) continue
         observe(entry, 'ended')

@@ -238,6 +238,18 @@ test('what a host endpoint denies on the way is told by the end at this node, wh
   expect(updates).toEqual([])
 })
 
+test('a connection that ends while the table is read is told once', () => {
+  const { connections, updates } = harness()
+  connections.judged(judged('ARE0|kns.shop'))
+  connections.judged(judged('API0|web'))
+  connections.ended([entry(2)])
+  for (let i = 0; i < 4; i += 1) connections.dumped(i === 0 ? [entry(1)] : [], true)
+  expect(updates.map(({ reporter, started, completed }) => [reporter, started, completed])).toEqual([
+    ['src', 1, 1],
+    ['dst', 1, 1],
+  ])
+})
+
 test('what the log tells of a connection after it was told of is not another one', () => {
   const { connections, updates } = harness()
   const closed = { tcpState: 8 }
