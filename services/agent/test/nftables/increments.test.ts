@@ -8,7 +8,7 @@ import { rendering } from './rendering.ts'
 
 const selectors = ['all()', "app == 'a'", "app != 'c'", "kind == 'host'"]
 /** Edits of one run; each is held against the kernel. */
-const steps = process.env.MARGAY_NIGHTLY === '1' ? 500 : 30
+const steps = process.env.MARGAY_NIGHTLY === '1' ? 500 : 15
 const addresses = new Map([['10.78.0.1', 'eth0']])
 
 /** Cheap edits that touch everything there is: labels, pods, policies, tiers, host endpoints, network sets. */
