@@ -82,6 +82,9 @@ export function createConnections(deps: ConnectionsDeps): Connections {
   const followed = new Map<string, Followed>()
   const byTuple = new Map<string, Followed>()
   const late: ConntrackEntry[] = []
+  /** Ended before the log told of them; it may yet, within a few dumps. */
+  let gone = new Map<string, Followed>()
+  let goneBefore: ReadonlyMap<string, Followed> = gone
   /** Kernel's ids of connections that ended since the last dump. */
   const endedMeanwhile = new Set<number>()
   let isFirstDump = true
@@ -195,7 +198,9 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       presume(connection, entry, occasion === 'first')
     }
     tell(connection, entry, hasEnded)
-    if (hasEnded) drop(id, connection)
+    if (!hasEnded) return
+    drop(id, connection)
+    if (connection.ends.some(({ isPresumed }) => isPresumed)) gone.set(tupleKey(connection.tuple), connection)
   }
 
   /** Tells what has gone through since the last time. */
@@ -273,7 +278,9 @@ export function createConnections(deps: ConnectionsDeps): Connections {
         }
       // The packet that opened it was sent again: the table counts it, and knows its rules.
       if (verdict === 'allow' && connection !== undefined && isClaimed(connection, direction)) return
-      const presumed = connection?.ends.find(({ end, isPresumed }) => isPresumed && directionOf(end) === direction)
+      const key = tupleKey(tuple)
+      const told = connection ?? gone.get(key) ?? goneBefore.get(key)
+      const presumed = told?.ends.find(({ end, isPresumed }) => isPresumed && directionOf(end) === direction)
       if (verdict === 'allow' && presumed !== undefined) {
         presumed.isPresumed = false
         return
@@ -293,6 +300,8 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       }
       endedMeanwhile.clear()
       isFirstDump = false
+      goneBefore = gone
+      gone = new Map()
       if (!complete) return
       endMissing(entries)
       attempts.aged()

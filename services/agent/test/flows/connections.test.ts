@@ -238,18 +238,6 @@ test('what a host endpoint denies on the way is told by the end at this node, wh
   expect(updates).toEqual([])
 })
 
-test('a connection that ends while the table is read is told once', () => {
-  const { connections, updates } = harness()
-  connections.judged(judged('ARE0|kns.shop'))
-  connections.judged(judged('API0|web'))
-  connections.ended([entry(2)])
-  for (let i = 0; i < 4; i += 1) connections.dumped(i === 0 ? [entry(1)] : [], true)
-  expect(updates.map(({ reporter, started, completed }) => [reporter, started, completed])).toEqual([
-    ['src', 1, 1],
-    ['dst', 1, 1],
-  ])
-})
-
 test('what the log tells of a connection after it was told of is not another one', () => {
   const { connections, updates } = harness()
   const closed = { tcpState: 8 }
@@ -264,6 +252,16 @@ test('what the log tells of a connection after it was told of is not another one
   for (let i = 0; i < 5; i += 1) connections.dumped([entry(2, closed)], true)
   expect(updates.length).toBe(told)
   expect(connections.size.attempts).toBe(0)
+  const ended = harness()
+  ended.connections.ended([entry(2)])
+  ended.connections.dumped([], true)
+  ended.connections.judged(judged('ARE0|kns.shop'))
+  ended.connections.judged(judged('API0|web'))
+  for (let i = 0; i < 5; i += 1) ended.connections.dumped([], true)
+  expect(ended.updates.map(({ reporter, started }) => [reporter, started])).toEqual([
+    ['src', 1],
+    ['dst', 1],
+  ])
 })
 
 test('an allowed connection that was dropped elsewhere is told from the log once it is sure', () => {
@@ -437,6 +435,15 @@ test('a connection to a failsafe port is told at once, with an empty trace', () 
   connections.dumped([toHost({ destinationPort: 22 })], true)
   expect(updates.map(short)).toEqual(['dst allow out 6/3000 in 3/300 started 1 completed 0'])
   expect(updates[0]).toMatchObject({ enforced: [], destination: { type: 'hep', nameAggr: 'node1', namespace: '-' } })
+})
+
+test('a connection that ends while the table is read is told once', () => {
+  const { connections, updates } = hostHarness('Drop')
+  const present = toHost({ destinationPort: 22 })
+  connections.ended([present])
+  connections.dumped([present], true)
+  for (let i = 0; i < 3; i += 1) connections.dumped([], true)
+  expect(updates.map(({ reporter, started, completed }) => [reporter, started, completed])).toEqual([['dst', 1, 1]])
 })
 
 test('a host endpoint tells nothing about what stays on the node, but for workloads that are left to it', () => {
