@@ -42,6 +42,9 @@ export function baseChains(toHost: EndpointToHostAction, hosts: HostChains): Map
       {
         hook: 'type filter hook prerouting priority raw; policy accept;',
         rules: [
+          // Most packets come from where their address is; for the others the routes are asked, which takes several times as long.
+          ['iifname . ip saddr @sources-4', 'accept'],
+          ['iifname . ip6 saddr @sources-6', 'accept'],
           [from, ...neighbourDiscovery],
           [from, 'fib saddr . iif oif missing', 'counter', 'drop'],
           ...hosts.beforeTracking,

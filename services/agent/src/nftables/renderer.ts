@@ -2,12 +2,13 @@ import type { Direction, Endpoint, PolicyModel } from '@margay/schemas'
 import type { NodePolicy } from '../dataplane/dataplane.ts'
 import { type AddressSets, createAddressSets } from './address-sets.ts'
 import { baseChains, baseSets, nflogGroups, workloadInterfaces } from './base-chains.ts'
+import { type Family, familyOf } from './cidr.ts'
 import { hookOf } from './denial.ts'
 import { createEndpointClasses } from './endpoint-classes.ts'
 import { hostChains } from './host-chains.ts'
 import { createPolicyUnits } from './policy-units.ts'
 import { type RenderOptions, servicePrefix } from './render.ts'
-import { type Chain, dispatchMap, type NamedSet } from './ruleset.ts'
+import { type Chain, dispatchMap, type NamedSet, namedSet } from './ruleset.ts'
 import { createSetCollector } from './sets.ts'
 import type { TablePlan } from './table-plan.ts'
 
@@ -58,7 +59,10 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
       if (had !== undefined && !isSame)
         for (const direction of directions)
           if (had.classes[direction] !== names[direction]) classes.leave(had.classes[direction], key)
-      areMapsChanged ||= had?.interfaceName !== interfaceName || directions.some((d) => had.classes[d] !== names[d])
+      areMapsChanged ||=
+        had?.interfaceName !== interfaceName ||
+        `${had.endpoint.ips}` !== `${endpoint.ips}` ||
+        directions.some((d) => had.classes[d] !== names[d])
       present.set(key, { endpoint, interfaceName, classes: names })
     }
     for (const [key, { classes: names }] of locals)
@@ -76,7 +80,15 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
     return { ingress: use('ingress'), egress: use('egress') }
   }
 
-  /** The maps from interfaces to classes. */
+  /** Addresses of endpoints with the interfaces that their packets come from. */
+  function sources(family: Family): NamedSet {
+    const elements = [...locals.values()].flatMap(({ endpoint, interfaceName }) =>
+      endpoint.ips.filter((ip) => familyOf(ip) === family).map((ip) => `"${interfaceName}" . ${ip}`),
+    )
+    return namedSet(`type ifname . ipv${family}_addr;`, elements)
+  }
+
+  /** The maps from interfaces to classes, and whose addresses may come from where. */
   function putDispatch(): void {
     const map = (direction: Direction) =>
       dispatchMap(
@@ -91,6 +103,8 @@ export function createRenderer(model: PolicyModel, plan: TablePlan): Renderer {
     const sets = new Map([
       ['to-workloads', map('ingress')],
       ['from-workloads', map('egress')],
+      ['sources-4', sources(4)],
+      ['sources-6', sources(6)],
     ])
     plan.put('dispatch', { chains: new Map(), sets, hits: new Map(), cause: null })
   }

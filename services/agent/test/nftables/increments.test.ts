@@ -93,6 +93,8 @@ test.each([1, 2])(
       'from-classes',
       'from-workloads',
       'neighbours',
+      'sources-4',
+      'sources-6',
       'to-classes',
       'to-workloads',
     ])

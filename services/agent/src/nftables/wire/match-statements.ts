@@ -91,6 +91,17 @@ const interfaceForms = (word: 'iifname' | 'oifname'): [string, StatementForm[]] 
         return {}
       },
     },
+    {
+      form: new RegExp(`^${word} \\. (?<word>ip6?) (?<side>[sd]addr) (?:${mapName}|${operator}${setName})$`),
+      write(writer, groups) {
+        const { family, type, ...offsets } = addresses[groups.word as keyof typeof addresses]
+        loadMeta(writer, metaKeys[word])
+        const behind = registerAt((longestInterfaceName + 1) / 4)
+        loadPayload(writer, headers.network, offsets[groups.side as Side], type.size, behind)
+        lookUpEither(writer, groups)
+        return { family }
+      },
+    },
   ],
 ]
 

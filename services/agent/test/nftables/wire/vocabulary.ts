@@ -17,6 +17,8 @@ export const vocabulary: readonly (readonly string[])[] = [
   ['iifname vmap @by-interface'],
   ['oifname vmap @by-interface'],
   ['iifname @interfaces'],
+  ['iifname . ip saddr @sources-4'],
+  ['iifname . ip6 saddr != @sources-6'],
   ['ip saddr 10.0.0.1'],
   ['ip daddr != 10.0.0.1'],
   ['ip saddr 10.0.0.0/8'],
@@ -136,6 +138,13 @@ export const sets: readonly { name: string; kind: SetKind; spec: string; element
   { name: 'protocols', kind: 'set', spec: 'type inet_proto;', elements: ['6', '17', '132'] },
   { name: 'protocol-ranges', kind: 'set', spec: 'type inet_proto; flags interval;', elements: ['6', '17-20', '255'] },
   { name: 'interfaces', kind: 'set', spec: 'type ifname;', elements: ['"cali1"', '"a23456789012345"'] },
+  {
+    name: 'sources-4',
+    kind: 'set',
+    spec: 'type ifname . ipv4_addr;',
+    elements: ['"cali1" . 10.0.0.1', '"a23456789012345" . 10.0.0.2'],
+  },
+  { name: 'sources-6', kind: 'set', spec: 'type ifname . ipv6_addr;', elements: ['"cali1" . fd00::1'] },
   { name: 'icmp-types', kind: 'set', spec: 'type icmp_type;', elements: ['8', '0'] },
   { name: 'icmpv6-types', kind: 'set', spec: 'type icmpv6_type;', elements: ['128', '135'] },
   {
