@@ -165,13 +165,15 @@ export function checkExpectation(world: World, expectation: Expectation): Outcom
 /** Compares what was expected with what was decided; `pending` is null where it is not known. */
 export function outcomeOf(expectation: Expectation, decision: Decision, pending: Verdict | null): Outcome {
   const { expect, by, at, pending: expectedPending } = expectation
+  const { verdict, end, unanswered } = decision
   const differences = [
-    ...(decision.verdict === expect ? [] : [`expected ${expect}, is ${decision.verdict}`]),
+    ...(verdict === expect ? [] : [`expected ${expect}, ${unanswered ?? `is ${verdict}`}`]),
     ...(by === null || isDecidedBy(decision, by) ? [] : [`expected to be decided by ${by}`]),
-    ...(at === null || at === decision.end ? [] : [`expected to be decided at ${at}, is at ${decision.end}`]),
+    ...(at === null || at === end ? [] : [`expected to be decided at ${at}, is at ${end}`]),
     ...(expectedPending === null || pending === null || expectedPending === pending
       ? []
       : [`expected ${expectedPending} with staged policies, is ${pending}`]),
   ]
-  return { expectation, verdict: decision.verdict, decided: `${decisionText(decision)} (${decision.end})`, differences }
+  const allowed = unanswered === undefined ? '' : 'policy allows it by '
+  return { expectation, verdict, decided: `${allowed}${decisionText(decision)} (${end})`, differences }
 }

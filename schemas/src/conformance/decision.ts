@@ -12,6 +12,8 @@ export interface Decision {
   /** The hit that decided, in the documented form; null when policy was not asked. */
   readonly hit: string | null
   readonly exempt: Exemption | 'outside' | null
+  /** How a connection ended that did not come about although nothing that is known denies it (`timed out`); absent when policy settled it. */
+  readonly unanswered?: string
 }
 
 /** What settles a connection: the first end that denies; where all allow, the last that policy was asked for. */

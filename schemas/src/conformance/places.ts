@@ -1,9 +1,10 @@
 import type { Cluster } from '../policy/cluster.ts'
-import { canonicalAddress, cidrContains, parseAddress, parseCidr } from '../policy/ip.ts'
+import { canonicalAddress, parseAddress } from '../policy/ip.ts'
 import type { Endpoint } from '../policy/model.ts'
 import type { PodSpec } from '../resources/kinds/endpoint.ts'
 import { keyOf } from '../resources/kinds.ts'
 import type { Resource } from '../resources/resource.ts'
+import { outsideAddress } from './outside-address.ts'
 import { VectorError } from './request.ts'
 
 /** One end of a connection; one member says where it is, but a domain may have an address beside it. */
@@ -45,7 +46,8 @@ export function siteOf(world: World, place: Place): Site {
     if (parseAddress(ip) === null) throw new VectorError(`${JSON.stringify(ip)} is no address`)
     return { ips: [canonicalAddress(ip)], endpoint: null }
   }
-  if (domain !== undefined) return { ips: [outsideAddress(world, 4), outsideAddress(world, 6)], endpoint: null }
+  if (domain !== undefined)
+    return { ips: [outsideAddress(world.resources, 4), outsideAddress(world.resources, 6)], endpoint: null }
   throw new VectorError(`${JSON.stringify(place)} is none of pod, endpoint, host, ip, service and domain`)
 }
 
@@ -102,23 +104,4 @@ export function hostAddresses({ resources, cluster }: World, name: string): stri
   const { addresses = [] } = (node?.status ?? {}) as { addresses?: { type?: string; address?: string }[] }
   const own = addresses.flatMap(({ address }) => (address && parseAddress(address) !== null ? [address] : []))
   return [...new Set([...own.map(canonicalAddress), ...cluster.hostEndpoints(name).flatMap(({ ips }) => ips)])]
-}
-
-/** Addresses that documentation may use (RFC 5737, RFC 3849), and those of benchmarks (RFC 2544). */
-const outside = {
-  4: ['203.0.113.80', '198.51.100.80', '192.0.2.80', '198.18.0.80'],
-  6: ['2001:db8::80', '2001:db8:ffff::80', '2001:2::80'],
-} as const
-
-/** The address that stands for a name outside: the one that the fewest blocks in the resources hold, the first of equals. */
-function outsideAddress({ resources }: World, family: 4 | 6): string {
-  const text = JSON.stringify(resources)
-  const blocks = [...text.matchAll(/"([0-9a-fA-F.:]+(?:\/\d+)?)"/g)]
-    .map(([, block]) => parseCidr(block as string))
-    .filter((block) => block !== null)
-  const held = (ip: string) => {
-    const address = parseAddress(ip)
-    return blocks.filter((block) => address !== null && cidrContains(block, address)).length
-  }
-  return [...outside[family]].sort((a, b) => held(a) - held(b))[0] as string
 }

@@ -18,6 +18,9 @@ import { readInput } from '../input.ts'
 import { type ProbeResult, probeLab } from '../lab-probe.ts'
 import { resourcesOf, worldOf, worldOfApi } from '../world.ts'
 
+/** Connections that are open in the lab at the same time: nearly all of a test's time is waiting for flow records. */
+const atOnce = 16
+
 interface TestOptions {
   lab?: boolean
   output: string
@@ -65,7 +68,12 @@ async function outcomesOf(context: Context, file: string, options: TestOptions):
     return tests.expectations.map((expectation) => checkExpectation(world, expectation))
   }
   const outcomes: Outcome[] = []
-  for (const expectation of tests.expectations) outcomes.push(await inLab(context, expectation))
+  const waiting = tests.expectations.entries()
+  // The workers share the iterator: each takes the next that nobody has taken.
+  const work = async () => {
+    for (const [index, expectation] of waiting) outcomes[index] = await inLab(context, expectation)
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
   return outcomes
 }
 
@@ -108,11 +116,19 @@ async function inLab(context: Context, expectation: Expectation): Promise<Outcom
 }
 
 /** What a flow record says about the verdict; only the verdict when there is no record. */
-function decisionOfRecord({ verdict, flow }: ProbeResult): Decision {
+function decisionOfRecord({ verdict, error, flow }: ProbeResult): Decision {
   const hits = [...(flow?.enforced_policies ?? [])].sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
-  return { verdict, end: flow?.reporter === 'src' ? 'egress' : 'ingress', hit: hits.at(-1) ?? null, exempt: null }
+  const isUnanswered = verdict === 'deny' && flow?.action === 'allow'
+  return {
+    verdict,
+    end: flow?.reporter === 'src' ? 'egress' : 'ingress',
+    hit: hits.at(-1) ?? null,
+    exempt: null,
+    ...(isUnanswered && { unanswered: `nothing answered${error === undefined ? '' : ` (${error})`}` }),
+  }
 }
 
 function connectionText({ from, to, protocol }: Expectation): string {
-  return `${from} → ${to}${protocol === null ? '' : ` ${protocol}`}`
+  const isNamed = protocol === null || splitTarget(to).protocol !== undefined
+  return `${from} → ${to}${isNamed ? '' : ` ${protocol}`}`
 }
