@@ -78,12 +78,13 @@ test('a connection that policy allows and nobody answers is told as that', async
       ? { verdict: 'deny', error: 'timed out', flow: allowed }
       : destination.endsWith(':81')
         ? { verdict: 'deny', error: 'timed out', flow: flow('deny', 'dst', '0|default|default/default.x|deny|-1') }
-        : { verdict: 'deny', error: 'timed out', flow: null },
+        : { verdict: 'deny', error: 'refused', flow: destination.endsWith(':82') ? allowed : null },
   )
-  const { out } = await policyTest('tests: [{from: a/b, to: c/d, port: [80, 81, 82], expect: allow}]')
+  const { out } = await policyTest('tests: [{from: a/b, to: c/d, port: [80, 81, 82, 83], expect: allow}]')
   expect(out.split('\n').filter((line) => line.startsWith('    '))).toEqual([
     '    expected allow, nothing answered (timed out): policy allows it by default/application.frontend#0 (ingress)',
     '    expected allow, is deny: end of tier default (default/default.x) (ingress)',
+    '    expected allow, nobody listens there (refused): policy allows it by default/application.frontend#0 (ingress)',
     '    expected allow, is deny: no flow record tells by what',
   ])
 })

@@ -124,8 +124,14 @@ function decisionOfRecord({ verdict, error, flow }: ProbeResult): Decision {
     end: flow?.reporter === 'src' ? 'egress' : 'ingress',
     hit: hits.at(-1) ?? null,
     exempt: null,
-    ...(isUnanswered && { unanswered: `nothing answered${error === undefined ? '' : ` (${error})`}` }),
+    ...(isUnanswered && { unanswered: silenceText(error) }),
   }
+}
+
+/** How a connection failed that policy allows. */
+function silenceText(error: string | undefined): string {
+  if (error === 'refused') return 'nobody listens there (refused)'
+  return `nothing answered${error === undefined ? '' : ` (${error})`}`
 }
 
 function connectionText({ from, to, protocol }: Expectation): string {
