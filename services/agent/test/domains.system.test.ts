@@ -110,10 +110,18 @@ describe.skipIf(reason !== null)('rules with domains, in the kernel by an agent'
     const flows = await newFlows()
     const to = (ip: string) => flows.filter((flow) => flow.dest_ip === ip && flow.reporter === 'src')
     expect(to('10.90.0.7')).toMatchObject([
-      { action: 'allow', dest_domains: ['7.ttl600.allowed.example'], enforced_policies: ['0|default|default.egress|allow|1'] },
+      {
+        action: 'allow',
+        dest_domains: ['7.ttl600.allowed.example'],
+        enforced_policies: ['0|default|default.egress|allow|1'],
+      },
     ])
     expect(to('10.90.11.184')).toMatchObject([
-      { action: 'deny', dest_domains: ['3000.ttl600.other.example'], enforced_policies: ['0|default|default.egress|deny|-1'] },
+      {
+        action: 'deny',
+        dest_domains: ['3000.ttl600.other.example'],
+        enforced_policies: ['0|default|default.egress|deny|-1'],
+      },
     ])
   })
 
