@@ -22,7 +22,7 @@ export function serveAgent({ uninstall }: { readonly uninstall: boolean }): Prom
         dataplane: config.agent.dataplane,
         nft: config.agent.nft,
         cutDenied: config.agent.cutDenied,
-        dnsCacheFile: join(runDir, `agent-${node}.dns-cache`),
+        dnsCacheFile: join(config.home, 'agent', `${node}.dns-cache`),
         flowFlushMs: milliseconds(config.agent.flowFlushInterval),
         uninstall,
       },

@@ -57,6 +57,8 @@ export async function measurePackets(options: {
     const connection = new Map<Variant, number[]>(variants.map((v) => [v, []]))
     for (let round = 0; round < options.rounds; round += 1)
       for (const variant of round % 2 === 0 ? variants : [...variants].reverse()) {
+        // Entries of the variant before are out of date where nothing was tracked since, and a reused port would meet them.
+        node.run('conntrack', '-F')
         const leave = await enter(variant, node)
         established.get(variant)?.push(await measured('packets', options.packets))
         connection.get(variant)?.push(await measured('connections', options.connections))
