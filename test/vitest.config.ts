@@ -4,7 +4,7 @@ import { LongestFirst } from './sequencer.ts'
 
 const resolve = { conditions: ['source'] }
 /** Tests on real engines mostly wait for them: more than there are cores. */
-const workers = 3
+const workers = 4
 const ssr = { resolve: { conditions: ['source'] } }
 
 /** Unit tests need nothing and take seconds; contract and system tests start real engines, a real broker, a real kernel lab. */
@@ -34,7 +34,7 @@ export default defineConfig({
         test: {
           name: 'contract',
           root: new URL('..', import.meta.url).pathname,
-          include: ['services/*/test/**/*.contract.test.ts', 'test/contracts/**/*.test.ts'],
+          include: ['{schemas,services/*}/test/**/*.contract.test.ts', 'test/contracts/**/*.test.ts'],
           pool: 'forks',
           maxWorkers: workers,
           sequence: { groupOrder: 1 },

@@ -46,7 +46,7 @@ describe('a counted set', () => {
           }
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     )
   })
 

@@ -152,7 +152,7 @@ describe('a follower of changes', () => {
           expect([...(kept[at] as Kept).sets.keys()].sort()).toEqual([...cluster.follow().take().sets.keys()].sort())
         }
       }),
-      { numRuns: isNightly ? 5000 : 150 },
+      { numRuns: isNightly ? 5000 : 60 },
     )
   }, 120_000)
 

@@ -390,7 +390,7 @@ describe('the model over time', () => {
         const fresh = clusterOf(...left.values())
         expect(snapshot(cluster)).toEqual(snapshot(fresh))
       }),
-      { numRuns: isNightly ? 4000 : 100 },
+      { numRuns: isNightly ? 4000 : 40 },
     )
   }, 120_000)
 })

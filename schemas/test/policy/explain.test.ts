@@ -351,7 +351,7 @@ describe('whatever the rule and the packet', () => {
           expect(before.every(({ failed }) => failed.length > 0)).toBe(true)
         }
       }),
-      { numRuns: isNightly ? 10_000 : 150 },
+      { numRuns: isNightly ? 10_000 : 60 },
     )
   }, 120_000)
 })

@@ -174,7 +174,7 @@ describe('whatever the text', () => {
         const cluster = createCluster()
         for (const { resource: read } of resources) cluster.apply(read)
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 })

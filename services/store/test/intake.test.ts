@@ -142,7 +142,7 @@ describe('the intake', () => {
         const expected = records.flatMap((_, i) => (i % 5 === 0 && poison ? [`${i}.0`] : [`${i}.0`, `${i}.1`]))
         expect(places().sort()).toEqual(expected.sort())
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     )
   })
 })

@@ -15,7 +15,7 @@ const reason = whyNot()
 if (reason !== null) console.warn(`agent kill test skipped: ${reason}`)
 
 const isNightly = process.env.MARGAY_NIGHTLY === '1'
-const kills = isNightly ? 1000 : 30
+const kills = isNightly ? 1000 : 20
 const port = 80
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
