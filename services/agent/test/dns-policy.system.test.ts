@@ -327,7 +327,8 @@ describe.skipIf(reason !== null)('DNS policy in a real kernel', { timeout: 60_00
     felix.dnsCacheEpoch = 1
     policy.changed()
     await until(() => members('d4-allowed').length === 0)
-    expect(policy.names.all('10.90.93.192')).toEqual([])
+    // The thread that holds the names tells this one a moment later.
+    await until(() => policy.names.all('10.90.93.192').length === 0)
   })
 
   test('without delay answers are copied; without rules about domains nothing waits either', async () => {
