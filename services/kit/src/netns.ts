@@ -58,6 +58,17 @@ export function inNetns<T>(fd: number, action: () => T): T {
   }
 }
 
+/** As `inNetns`, in a network namespace by name; null is the one that the thread is in. */
+export function inNamedNetns<T>(name: string | null, action: () => T): T {
+  if (name === null) return action()
+  const fd = openSync(netnsPath(name), 'r')
+  try {
+    return inNetns(fd, action)
+  } finally {
+    closeSync(fd)
+  }
+}
+
 const families = { 4: 2, 6: 10 } as const
 const sockStream = 1
 const sockNonblock = 0o4000

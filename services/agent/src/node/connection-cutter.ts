@@ -1,8 +1,7 @@
-import { closeSync, openSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
-import { inNetns, netnsPath } from '@margay/kit/netns'
+import { inNamedNetns } from '@margay/kit/netns'
 import type { Reporter } from '@margay/kit/reporter'
 import { type ConntrackEntry, conntrackEntryType, decodeEntry, dumpRequest, tcpTimeWait } from '../netlink/conntrack.ts'
 import { deleteRequest, flushRequest } from '../netlink/conntrack-delete.ts'
@@ -53,13 +52,7 @@ export function createConnectionCutter(
 
   function open(): NetlinkSocket {
     const make = () => openNetlink({ groups: 0, timeoutMs: 100, bufferBytes })
-    if (config.netns === null) return make()
-    const fd = openSync(netnsPath(config.netns), 'r')
-    try {
-      return inNetns(fd, make)
-    } finally {
-      closeSync(fd)
-    }
+    return inNamedNetns(config.netns, make)
   }
 
   /** False when the kernel knows no such connection, or does not know how. */

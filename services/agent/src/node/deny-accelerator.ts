@@ -1,7 +1,6 @@
-import { closeSync, openSync } from 'node:fs'
 import type { Component } from '@margay/kit/component'
 import { messageOf } from '@margay/kit/errors'
-import { inNetns, netnsPath } from '@margay/kit/netns'
+import { inNamedNetns } from '@margay/kit/netns'
 import type { Reporter } from '@margay/kit/reporter'
 import type { GoverningTier, ModelChanges, PolicyModel } from '@margay/schemas'
 import { createDenyList, type DenyList, type XdpModes } from '../bpf/deny-list.ts'
@@ -74,13 +73,7 @@ export function createDenyAccelerator(
   }
 
   function inside<T>(action: () => T): T {
-    if (config.netns === null) return action()
-    const fd = openSync(netnsPath(config.netns), 'r')
-    try {
-      return inNetns(fd, action)
-    } finally {
-      closeSync(fd)
-    }
+    return inNamedNetns(config.netns, action)
   }
 
   function create(name: string, modes: XdpModes): DenyList {

@@ -1,5 +1,5 @@
-import { closeSync, openSync, read } from 'node:fs'
-import { inNetns, netnsPath } from '@margay/kit/netns'
+import { read } from 'node:fs'
+import { inNamedNetns } from '@margay/kit/netns'
 import { type NetlinkSocket, openNetlink } from '../netlink/socket.ts'
 
 /** Groups of rtnetlink(7) that tell of addresses and routes of both families. */
@@ -18,13 +18,7 @@ export function createRouteWatch(netns: string | null, changed: () => void): { s
 
   function open(): NetlinkSocket {
     const make = () => openNetlink({ family: 'route', groups, timeoutMs: patienceMs, bufferBytes: 1024 * 1024 })
-    if (netns === null) return make()
-    const fd = openSync(netnsPath(netns), 'r')
-    try {
-      return inNetns(fd, make)
-    } finally {
-      closeSync(fd)
-    }
+    return inNamedNetns(netns, make)
   }
 
   function wait(socket: NetlinkSocket): void {

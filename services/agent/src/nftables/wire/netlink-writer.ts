@@ -1,6 +1,5 @@
-import { closeSync, openSync } from 'node:fs'
 import { MargayError } from '@margay/kit/errors'
-import { inNetns, netnsPath } from '@margay/kit/netns'
+import { inNamedNetns } from '@margay/kit/netns'
 import { decodeAttributes } from '../../netlink/message.ts'
 import { type NetlinkSocket, openNetlink } from '../../netlink/socket.ts'
 import { type AnsweredError, readAnswers } from './answer.ts'
@@ -42,13 +41,7 @@ const keptBytes = 1024 * 1024
 
 /** Opens a socket to nf_tables in a network namespace; null is that of the calling thread. */
 export function openTables(netns: string | null): NetlinkSocket {
-  if (netns === null) return openNetlink(socketOptions)
-  const fd = openSync(netnsPath(netns), 'r')
-  try {
-    return inNetns(fd, () => openNetlink(socketOptions))
-  } finally {
-    closeSync(fd)
-  }
+  return inNamedNetns(netns, () => openNetlink(socketOptions))
 }
 
 /** Makes a writer of a table of the family inet; its socket is opened by the first use. `open` gives it another socket. */
